@@ -1,0 +1,149 @@
+package access
+
+import (
+	"fmt"
+	"time"
+)
+
+// Defaults and bounds of a rotation, in days.
+const (
+	DefaultExpirationDays   = 365
+	DefaultRotateBeforeDays = 30
+	DefaultOverlapDays      = 7
+	// MinExpirationDays leaves room for a rotation window inside the lifetime.
+	MinExpirationDays = 3
+	// MaxExpirationDays keeps expiries far from 3000-01-01, which GitLab reads as "never".
+	MaxExpirationDays = 36500
+)
+
+const day = 24 * time.Hour
+
+// Rotation is the rotation as configured, in whole days; nil means unset.
+type Rotation struct {
+	ExpirationDays   *int64
+	RotateBeforeDays *int64
+	OverlapDays      *int64
+}
+
+// Schedule is the effective rotation: every default filled in and every rule checked.
+type Schedule struct {
+	// Permanent tokens are minted without an expiry.
+	Permanent bool
+	// Lifetime, RotateBefore and Overlap are in days. Lifetime and RotateBefore
+	// are meaningless for a permanent token.
+	Lifetime     int64
+	RotateBefore int64
+	Overlap      int64
+}
+
+// InvalidRotationError names the attribute of the rotation that breaks a rule.
+type InvalidRotationError struct {
+	Attribute string
+	Rule      string
+}
+
+func (e *InvalidRotationError) Error() string { return e.Attribute + " " + e.Rule }
+
+// NewSchedule fills in the defaults (365 days; a third of the lifetime, at most
+// 30; 7 days, at most the rotation window) and checks the rules. The error is an
+// *InvalidRotationError.
+func NewSchedule(r Rotation, permanent bool) (Schedule, error) {
+	if permanent {
+		return newPermanentSchedule(r)
+	}
+
+	s := Schedule{Lifetime: DefaultExpirationDays}
+	if r.ExpirationDays != nil {
+		s.Lifetime = *r.ExpirationDays
+	}
+	if s.Lifetime < MinExpirationDays || s.Lifetime > MaxExpirationDays {
+		return Schedule{}, &InvalidRotationError{
+			"expiration_days",
+			fmt.Sprintf("must be between %d and %d, got %d", MinExpirationDays, MaxExpirationDays, s.Lifetime),
+		}
+	}
+
+	s.RotateBefore = defaultRotateBefore(s.Lifetime)
+	if r.RotateBeforeDays != nil {
+		s.RotateBefore = *r.RotateBeforeDays
+	}
+	if s.RotateBefore < 1 || s.RotateBefore >= s.Lifetime {
+		return Schedule{}, &InvalidRotationError{
+			"rotate_before_days",
+			fmt.Sprintf("must be at least 1 and less than expiration_days (%d), got %d", s.Lifetime, s.RotateBefore),
+		}
+	}
+
+	s.Overlap = min(DefaultOverlapDays, s.RotateBefore)
+	if r.OverlapDays != nil {
+		s.Overlap = *r.OverlapDays
+	}
+	if s.Overlap < 0 || s.Overlap > s.RotateBefore {
+		return Schedule{}, &InvalidRotationError{
+			"overlap_days",
+			fmt.Sprintf("must be at least 0 and at most rotate_before_days (%d), got %d", s.RotateBefore, s.Overlap),
+		}
+	}
+	return s, nil
+}
+
+func newPermanentSchedule(r Rotation) (Schedule, error) {
+	if r.ExpirationDays != nil {
+		return Schedule{}, &InvalidRotationError{"expiration_days", "cannot be set for a permanent token"}
+	}
+	if r.RotateBeforeDays != nil {
+		return Schedule{}, &InvalidRotationError{"rotate_before_days", "cannot be set for a permanent token"}
+	}
+	s := Schedule{Permanent: true, Overlap: DefaultOverlapDays}
+	if r.OverlapDays != nil {
+		s.Overlap = *r.OverlapDays
+	}
+	if s.Overlap < 0 || s.Overlap > MaxExpirationDays {
+		return Schedule{}, &InvalidRotationError{
+			"overlap_days",
+			fmt.Sprintf("must be between 0 and %d, got %d", MaxExpirationDays, s.Overlap),
+		}
+	}
+	return s, nil
+}
+
+func defaultRotateBefore(lifetime int64) int64 {
+	return max(1, min(DefaultRotateBeforeDays, lifetime/3))
+}
+
+// Expiry is the end of a token minted at that time, rounded down to 00:00 UTC:
+// GitLab's login check and its "expired" flag agree only there. Zero for a
+// permanent token.
+func (s Schedule) Expiry(mintedAt time.Time) time.Time {
+	if s.Permanent {
+		return time.Time{}
+	}
+	return mintedAt.UTC().AddDate(0, 0, int(s.Lifetime)).Truncate(day)
+}
+
+// RotateAt is when the rotation window of a token opens; zero for a token without an expiry.
+func (s Schedule) RotateAt(createdAt, expiresAt time.Time) time.Time {
+	if expiresAt.IsZero() {
+		return time.Time{}
+	}
+	before := s.RotateBefore
+	if s.Permanent {
+		// The token was minted before the configuration asked for permanent ones:
+		// its own lifetime gives the window.
+		before = DefaultRotateBeforeDays
+		if !createdAt.IsZero() {
+			before = defaultRotateBefore(int64(expiresAt.Sub(createdAt) / day))
+		}
+	}
+	return expiresAt.UTC().AddDate(0, 0, -int(before))
+}
+
+// OverlapEnd is when a token that is given up at that time may be revoked: after
+// the overlap, or when it dies by itself.
+func (s Schedule) OverlapEnd(givenUpAt, expiresAt time.Time) time.Time {
+	end := givenUpAt.UTC().AddDate(0, 0, int(s.Overlap))
+	if !expiresAt.IsZero() && expiresAt.Before(end) {
+		return expiresAt.UTC()
+	}
+	return end
+}

@@ -1,0 +1,209 @@
+package gitlab
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// Kind sorts the answers by what they prove.
+type Kind int
+
+// The kinds of an Error.
+const (
+	// KindOther proves nothing.
+	KindOther Kind = iota
+	// KindProjectNotFound: the project does not exist, or the caller cannot see it. GitLab does not tell which.
+	KindProjectNotFound
+	// KindTokenNotFound: the project is there and the deploy token is not.
+	KindTokenNotFound
+	// KindTooLate: GitLab asked for a longer wait than the operation may take.
+	KindTooLate
+	// KindNoRegistry: the registry is off for the instance.
+	KindNoRegistry
+	// KindNotProven: a fresh token could not show that it pulls.
+	KindNotProven
+	// KindUncertain: a deploy token may have been made, and nobody has its secret.
+	KindUncertain
+)
+
+// Error is a request that did not succeed. It never holds a secret.
+type Error struct {
+	// Action is what was tried, as in "read project acme/shop".
+	Action string
+	Kind   Kind
+	// Status is GitLab's HTTP status; 0 if there was no answer.
+	Status int
+	// Said is GitLab's message, in whichever of its shapes it came.
+	Said string
+	// Advice is what the user can do about it.
+	Advice string
+	// TokenIDs are deploy tokens that may live on because of the error.
+	TokenIDs []int64
+	cause    error
+}
+
+func (e *Error) Error() string {
+	parts := []string{"could not " + e.Action}
+	switch {
+	case e.Status != 0 && e.Said != "":
+		parts = append(parts, fmt.Sprintf("GitLab answered %d: %s", e.Status, e.Said))
+	case e.Status != 0:
+		parts = append(parts, fmt.Sprintf("GitLab answered %d %s", e.Status, http.StatusText(e.Status)))
+	case e.Said != "":
+		parts = append(parts, e.Said)
+	}
+	return strings.Join(parts, ": ")
+}
+
+func (e *Error) Unwrap() error { return e.cause }
+
+// IsKind reports whether the error, or one below it, is of that kind.
+func IsKind(err error, kind Kind) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Kind == kind
+}
+
+// noAnswer is the error of a request that got none.
+func (c *Client) noAnswer(action string, err error) *Error {
+	e := &Error{Action: action, Said: "no answer from " + c.root.Host + ": " + reasonOf(err), cause: err}
+	var late *hintTooLateError
+	switch {
+	case errors.As(err, &late):
+		e.Kind, e.Status, e.Said = KindTooLate, late.status, late.Error()
+		e.Advice = "Apply again later, raise the timeouts of the resource, or lower -parallelism."
+	case errors.Is(err, context.DeadlineExceeded):
+		e.Advice = "The operation ran out of time. Raise the timeouts of the resource if GitLab is slow."
+	case permanent(err):
+		e.Advice = "Check base_url, cacert_file and the certificate of the GitLab instance."
+	default:
+		e.Advice = "Check base_url and the network between here and GitLab."
+	}
+	return e
+}
+
+// reasonOf is the innermost part of a network error: the outer ones repeat the URL.
+func reasonOf(err error) string {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err.Error()
+		}
+		err = inner
+	}
+}
+
+// refused is the error of an answer that is not the hoped-for one.
+func (c *Client) refused(action string, got answer) *Error {
+	e := &Error{Action: action, Status: got.status, Said: said(got)}
+	switch {
+	case got.status == http.StatusNotFound && e.Said == "404 Project Not Found":
+		e.Kind = KindProjectNotFound
+		e.Advice = "The project does not exist, or the token's user is not a member of it. " +
+			"If Terraform creates the project, reference that resource's attributes here."
+	case got.status == http.StatusNotFound && e.Said == "404 Not found":
+		// Only this wording, from the handler of missing records, speaks of the token.
+		e.Kind = KindTokenNotFound
+	case got.status == http.StatusNotFound:
+		e.Advice = "This is not how GitLab says that something is missing. Check base_url."
+	case got.status == http.StatusUnauthorized:
+		e.Advice = "GitLab does not accept the provider's token. It must be a valid access token with the api scope."
+	case got.status == http.StatusForbidden && strings.Contains(e.Said, "insufficient_scope"):
+		e.Advice = "The provider's token needs the api scope."
+	case got.status == http.StatusForbidden && strings.Contains(e.Said, "read-only"):
+		e.Advice = "The GitLab instance accepts no changes at the moment. Apply again later."
+	case got.status == http.StatusForbidden:
+		e.Advice = "The provider's token needs the api scope, and its user the Maintainer role in the project."
+	case got.status == http.StatusMethodNotAllowed:
+		e.Advice = "The project was renamed or moved. Use its numeric id or its new path."
+	case got.status >= 300 && got.status < 400:
+		e.Said = "a redirect to " + redirectTarget(got)
+		e.Advice = "Credentials follow no redirect. Set base_url to the address that GitLab itself uses; " +
+			"a GitLab in maintenance mode redirects as well."
+	case got.status == http.StatusTooManyRequests:
+		e.Advice = "GitLab's rate limit was still reached after the retries. Lower -parallelism or apply again later."
+	case got.status >= 500:
+		e.Advice = "GitLab has a problem of its own or is in maintenance. Apply again later."
+	}
+	return e
+}
+
+func redirectTarget(got answer) string {
+	target := got.header.Get("Location")
+	if i := strings.IndexAny(target, "?#"); i >= 0 {
+		target = target[:i]
+	}
+	if target == "" {
+		return "nowhere"
+	}
+	return target
+}
+
+// said reads GitLab's message from any of its body shapes: message as text or as
+// an object, error as text, with or without a description, and errors as the
+// registry token endpoint has them. Plain text and HTML are cut short.
+func said(got answer) string {
+	var body struct {
+		Message     any    `json:"message"`
+		Error       any    `json:"error"`
+		Description string `json:"error_description"`
+		Errors      []struct {
+			Code    string `json:"code"`
+			Message string `json:"message"`
+		} `json:"errors"`
+	}
+	if json.Unmarshal(got.body, &body) != nil {
+		text := strings.Join(strings.Fields(string(got.body)), " ")
+		if strings.HasPrefix(text, "<") {
+			return "an HTML page"
+		}
+		return short(text)
+	}
+	var parts []string
+	for _, part := range []string{flatten(body.Message), flatten(body.Error), body.Description} {
+		if part != "" {
+			parts = append(parts, part)
+		}
+	}
+	for _, e := range body.Errors {
+		parts = append(parts, strings.Trim(e.Code+": "+e.Message, ": "))
+	}
+	return short(strings.Join(parts, ": "))
+}
+
+// flatten writes an error value of any shape on one line, fields in order.
+func flatten(value any) string {
+	switch value := value.(type) {
+	case nil:
+		return ""
+	case string:
+		return value
+	case []any:
+		parts := make([]string, 0, len(value))
+		for _, v := range value {
+			parts = append(parts, flatten(v))
+		}
+		return strings.Join(parts, ", ")
+	case map[string]any:
+		parts := make([]string, 0, len(value))
+		for k, v := range value {
+			parts = append(parts, k+" "+flatten(v))
+		}
+		slices.Sort(parts)
+		return strings.Join(parts, "; ")
+	default:
+		return fmt.Sprint(value)
+	}
+}
+
+func short(text string) string {
+	const most = 300
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most]) + "…"
+	}
+	return text
+}

@@ -1,0 +1,208 @@
+package gitlab
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+const (
+	// patience bounds all pauses of one request while the server gives no hint.
+	patience = 30 * time.Second
+	// firstPause doubles with each retry.
+	firstPause = 250 * time.Millisecond
+	maxPause   = 8 * time.Second
+	// maxBody bounds what is read of an answer. A page of 100 projects has about 400 KiB.
+	maxBody = 32 << 20
+)
+
+// call follows one request through its retries.
+type call struct {
+	method string
+	last   *answer
+	// paused is the sum of the longest pauses made without a hint.
+	paused time.Duration
+	// tries counts the requests that were sent.
+	tries int
+}
+
+type callKey struct{}
+
+func withCall(ctx context.Context, method string) (context.Context, *call) {
+	c := &call{method: method}
+	return context.WithValue(ctx, callKey{}, c), c
+}
+
+func callOf(ctx context.Context) *call {
+	c, _ := ctx.Value(callKey{}).(*call)
+	return c
+}
+
+// result sorts an outcome: an answer if the server gave one and nothing broke
+// afterwards, else the error.
+func (c *call) result(ctx context.Context, err error) (answer, error) {
+	var late *hintTooLateError
+	if errors.As(err, &late) {
+		return answer{}, late
+	}
+	if c.last != nil {
+		return *c.last, nil
+	}
+	if err == nil {
+		err = errors.New("no answer")
+	}
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	return answer{}, err
+}
+
+// recorder keeps the last answer of each call. It reads the whole body inside the
+// round trip, so that a connection cut in the middle of it counts as broken.
+type recorder struct{ next http.RoundTripper }
+
+func (r recorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	c := callOf(req.Context())
+	if c != nil {
+		c.last = nil
+		c.tries++
+	}
+	resp, err := r.next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	_ = resp.Body.Close()
+	if err != nil {
+		return nil, fmt.Errorf("the answer broke off: %w", err)
+	}
+	if len(body) > maxBody {
+		return nil, fmt.Errorf("the answer is larger than %d bytes", maxBody)
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	if c != nil {
+		c.last = &answer{status: resp.StatusCode, header: resp.Header, body: body}
+	}
+	return resp, nil
+}
+
+// retryPolicy decides which requests are repeated, and when.
+type retryPolicy struct {
+	retries int
+	pause   func(time.Duration) time.Duration
+}
+
+// hintTooLateError: the server named a time that lies beyond the operation's own.
+type hintTooLateError struct {
+	status int
+	wait   time.Duration
+}
+
+func (e *hintTooLateError) Error() string {
+	return fmt.Sprintf("GitLab answered %d and asked to wait %s, longer than this operation may take",
+		e.status, e.wait.Round(time.Second))
+}
+
+// check is a retryablehttp.CheckRetry.
+func (p retryPolicy) check(ctx context.Context, resp *http.Response, err error) (bool, error) {
+	c := callOf(ctx)
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	if c == nil || !repeatable(c.method, resp, err) || c.tries > p.retries {
+		return false, nil
+	}
+
+	if wait, hinted := retryHint(resp, time.Now()); hinted {
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
+			return false, &hintTooLateError{status: resp.StatusCode, wait: wait}
+		}
+		return true, nil
+	}
+	c.paused += unhintedPause(c.tries)
+	return c.paused <= patience, nil
+}
+
+// backoff is a retryablehttp.Backoff. Jitter keeps the ten requests that Terraform
+// makes at once from coming back at once.
+func (p retryPolicy) backoff(_, _ time.Duration, attempt int, resp *http.Response) time.Duration {
+	if wait, hinted := retryHint(resp, time.Now()); hinted {
+		return p.pause(wait + jitter(wait/20))
+	}
+	wait := unhintedPause(attempt + 1)
+	return p.pause(wait/2 + jitter(wait/2))
+}
+
+// unhintedPause is the longest pause after that many tries.
+func unhintedPause(tries int) time.Duration {
+	return min(firstPause<<min(tries-1, 16), maxPause)
+}
+
+func jitter(most time.Duration) time.Duration {
+	if most <= 0 {
+		return 0
+	}
+	return rand.N(most)
+}
+
+// repeatable: a throttled request was not carried out, and neither was one whose
+// connection was never made. Anything else is repeated only if doing it twice is
+// the same as doing it once.
+func repeatable(method string, resp *http.Response, err error) bool {
+	idempotent := method == http.MethodGet || method == http.MethodDelete
+	if err != nil {
+		return !permanent(err) && (idempotent || neverSent(err))
+	}
+	if resp.StatusCode == http.StatusTooManyRequests {
+		return true
+	}
+	return idempotent && resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented
+}
+
+func neverSent(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// permanent errors do not go away by trying again.
+func permanent(err error) bool {
+	var (
+		authority x509.UnknownAuthorityError
+		hostname  x509.HostnameError
+		invalid   x509.CertificateInvalidError
+		dns       *net.DNSError
+	)
+	return errors.As(err, &authority) || errors.As(err, &hostname) || errors.As(err, &invalid) ||
+		errors.As(err, &dns) && dns.IsNotFound
+}
+
+// retryHint is how long the server asks to wait. Retry-After comes first: the
+// limits of the project endpoints send nothing else, and RateLimit-Reset, which
+// newer servers add to every answer, speaks of another limit.
+func retryHint(resp *http.Response, now time.Time) (time.Duration, bool) {
+	if resp == nil {
+		return 0, false
+	}
+	if after := resp.Header.Get("Retry-After"); after != "" {
+		if seconds, err := strconv.ParseInt(after, 10, 32); err == nil && seconds >= 0 {
+			return time.Duration(seconds) * time.Second, true
+		}
+		if at, err := http.ParseTime(after); err == nil {
+			return max(0, at.Sub(now)), true
+		}
+	}
+	if reset := resp.Header.Get("RateLimit-Reset"); reset != "" && resp.StatusCode == http.StatusTooManyRequests {
+		if unix, err := strconv.ParseInt(reset, 10, 64); err == nil {
+			return max(0, time.Unix(unix, 0).Sub(now)), true
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,134 @@
+package gitlab
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	gogitlab "gitlab.com/gitlab-org/api/client-go/v2"
+
+	"github.com/autodevops/terraform-provider-autodevops/internal/access"
+)
+
+const (
+	tokensPerPage = 100
+	// maxPages bounds a list whose server never says that it ends.
+	maxPages = 1000
+)
+
+// forever is how GitLab stores "no expiry"; it gives it back as null.
+var forever = time.Date(3000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+type tokenJSON struct {
+	ID        *int64     `json:"id"`
+	Name      string     `json:"name"`
+	Username  string     `json:"username"`
+	Scopes    []string   `json:"scopes"`
+	ExpiresAt *time.Time `json:"expires_at"`
+	Revoked   *bool      `json:"revoked"`
+	Token     string     `json:"token"`
+}
+
+// deployToken returns the token; false if the answer lacks what makes one.
+func (t tokenJSON) deployToken() (access.DeployToken, bool) {
+	if t.ID == nil || *t.ID <= 0 || t.Revoked == nil {
+		return access.DeployToken{}, false
+	}
+	token := access.DeployToken{ID: *t.ID, Name: t.Name, Username: t.Username, Scopes: t.Scopes, Revoked: *t.Revoked}
+	if t.ExpiresAt != nil && t.ExpiresAt.Before(forever) {
+		token.ExpiresAt = t.ExpiresAt.UTC()
+	}
+	return token, true
+}
+
+// DeployTokens lists all deploy tokens of a project, dead ones included. The list is complete or an error.
+func (c *Client) DeployTokens(ctx context.Context, projectID int64) ([]access.DeployToken, error) {
+	action := fmt.Sprintf("list the deploy tokens of project %d", projectID)
+	var tokens []access.DeployToken
+	for page := 1; page <= maxPages; page++ {
+		query := &gogitlab.ListOptions{Page: int64(page), PerPage: tokensPerPage}
+		got, err := c.request(ctx, http.MethodGet, tokensPath(projectID), query)
+		if err != nil {
+			return nil, c.noAnswer(action, err)
+		}
+		if got.status != http.StatusOK {
+			return nil, c.refused(action, got)
+		}
+		var rows []tokenJSON
+		if err := json.Unmarshal(got.body, &rows); err != nil || rows == nil {
+			return nil, c.garbled(action, got)
+		}
+		for _, row := range rows {
+			token, ok := row.deployToken()
+			if !ok {
+				return nil, c.garbled(action, got)
+			}
+			tokens = append(tokens, token)
+		}
+		// Links carry the host that GitLab thinks it has, so pages go by number.
+		// A full page is followed also when a proxy dropped the header.
+		if got.header.Get("X-Next-Page") == "" && len(rows) < tokensPerPage {
+			return withoutRepeats(tokens), nil
+		}
+	}
+	return nil, &Error{Action: action, Said: fmt.Sprintf("the list did not end after %d pages", maxPages)}
+}
+
+// withoutRepeats drops rows that two pages share because a token was deleted in between.
+func withoutRepeats(tokens []access.DeployToken) []access.DeployToken {
+	slices.SortStableFunc(tokens, func(a, b access.DeployToken) int { return int(a.ID - b.ID) })
+	return slices.CompactFunc(tokens, func(a, b access.DeployToken) bool { return a.ID == b.ID })
+}
+
+// DeployToken reads one deploy token. The error is of KindTokenNotFound only if
+// GitLab says so of the token while the project stands.
+func (c *Client) DeployToken(ctx context.Context, projectID, tokenID int64) (access.DeployToken, error) {
+	action := fmt.Sprintf("read deploy token %d of project %d", tokenID, projectID)
+	got, err := c.request(ctx, http.MethodGet, tokenPath(projectID, tokenID), nil)
+	if err != nil {
+		return access.DeployToken{}, c.noAnswer(action, err)
+	}
+	if got.status != http.StatusOK {
+		return access.DeployToken{}, c.refused(action, got)
+	}
+	var row tokenJSON
+	if err := json.Unmarshal(got.body, &row); err != nil {
+		return access.DeployToken{}, c.garbled(action, got)
+	}
+	token, ok := row.deployToken()
+	if !ok || token.ID != tokenID {
+		return access.DeployToken{}, c.garbled(action, got)
+	}
+	return token, nil
+}
+
+// RevokeDeployToken deletes a deploy token. A token that is already gone counts as
+// deleted. The error is of KindProjectNotFound if the project is gone or hidden.
+func (c *Client) RevokeDeployToken(ctx context.Context, projectID, tokenID int64) error {
+	action := fmt.Sprintf("revoke deploy token %d of project %d", tokenID, projectID)
+	// Without this type, a GitLab in maintenance mode redirects to a page.
+	got, err := c.request(ctx, http.MethodDelete, tokenPath(projectID, tokenID), nil,
+		gogitlab.WithHeader("Content-Type", "application/json"))
+	if err != nil {
+		return c.noAnswer(action, err)
+	}
+	if got.status == http.StatusNoContent {
+		return nil
+	}
+	refusal := c.refused(action, got)
+	if refusal.Kind == KindTokenNotFound {
+		return nil
+	}
+	return refusal
+}
+
+func tokensPath(projectID int64) string {
+	return fmt.Sprintf("projects/%d/deploy_tokens", projectID)
+}
+
+func tokenPath(projectID, tokenID int64) string {
+	return fmt.Sprintf("projects/%d/deploy_tokens/%d", projectID, tokenID)
+}

@@ -1,0 +1,343 @@
+package gitlabtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// exchange is one request while it is being answered.
+type exchange struct {
+	http.ResponseWriter
+
+	request *http.Request
+	vars    map[string]string
+	params  map[string]any
+	user    *User
+	token   *accessToken
+}
+
+// route is one endpoint. Handlers run with the world locked.
+type route struct {
+	method, pattern string
+
+	handle func(*Server, *exchange)
+}
+
+var routes = []route{
+	{"GET", "/user", (*Server).getUser},
+	{"GET", "/version", (*Server).getVersion},
+	{"GET", "/deploy_tokens", (*Server).listAllTokens},
+	{"GET", "/projects/:id", (*Server).getProject},
+	{"PUT", "/projects/:id", (*Server).putProject},
+	{"GET", "/projects/:id/deploy_tokens", (*Server).listProjectTokens},
+	{"POST", "/projects/:id/deploy_tokens", (*Server).createProjectToken},
+	{"GET", "/projects/:id/deploy_tokens/:token_id", (*Server).getProjectToken},
+	{"DELETE", "/projects/:id/deploy_tokens/:token_id", (*Server).deleteProjectToken},
+	{"GET", "/groups/:id", (*Server).getGroup},
+	{"GET", "/groups/:id/projects", (*Server).listGroupProjects},
+	{"GET", "/groups/:id/deploy_tokens", (*Server).listGroupTokens},
+	{"POST", "/groups/:id/deploy_tokens", (*Server).createGroupToken},
+	{"GET", "/groups/:id/deploy_tokens/:token_id", (*Server).getGroupToken},
+	{"DELETE", "/groups/:id/deploy_tokens/:token_id", (*Server).deleteGroupToken},
+}
+
+const apiRoot = "/api/v4"
+
+// jwtRoute is the registry's token endpoint in the request log and in faults.
+const jwtRoute = "/jwt/auth"
+
+func (s *Server) handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path := strings.TrimPrefix(r.URL.EscapedPath(), s.options.relativeRoot)
+		entry := Request{Method: r.Method, Path: path, Query: r.URL.RawQuery, Header: withoutCredentials(r.Header)}
+		found, vars := match(r.Method, path)
+		switch {
+		case path == jwtRoute:
+			entry.Route = jwtRoute
+		case found != nil:
+			entry.Route, entry.Path = found.pattern, strings.TrimPrefix(path, apiRoot)
+		default:
+			entry.Route = path
+		}
+
+		s.mu.Lock()
+		hooks := append([]func(Request){}, s.hooks...)
+		latency := s.options.latency
+		fault := s.takeFault(entry)
+		s.mu.Unlock()
+		for _, hook := range hooks {
+			hook(entry)
+		}
+		if latency > 0 {
+			select {
+			case <-r.Context().Done():
+			case <-time.After(latency):
+			}
+		}
+
+		answer := httptest.NewRecorder()
+		body, _ := io.ReadAll(r.Body)
+		s.carryOut(fault, answer, r, func() {
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			s.answer(answer, r, path, found, vars)
+		})
+		entry.Status = answer.Code
+		entry.Cut = fault != nil && fault.cuts()
+		s.mu.Lock()
+		s.log = append(s.log, entry)
+		s.mu.Unlock()
+		send(w, answer, fault)
+	})
+}
+
+// answer is what GitLab says to the request.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, path string, found *route, vars map[string]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	if s.banned(r) {
+		x := &exchange{ResponseWriter: w, request: r}
+		x.text(http.StatusForbidden, "Forbidden\n")
+		return
+	}
+	if path == jwtRoute {
+		s.jwtAuth(w, r)
+		return
+	}
+	x := &exchange{ResponseWriter: w, request: r, vars: vars}
+	if s.world.maintenance && r.Method != http.MethodGet && r.Method != http.MethodHead {
+		s.refuseWrite(x)
+		return
+	}
+	if found == nil {
+		x.json(http.StatusNotFound, map[string]any{"error": "404 Not Found"})
+		return
+	}
+	if !x.readParams() || !s.authenticate(x) {
+		return
+	}
+	found.handle(s, x)
+}
+
+// refuseWrite is maintenance mode: JSON is told so, anything else is sent to a page.
+func (s *Server) refuseWrite(x *exchange) {
+	if strings.HasPrefix(x.request.Header.Get("Content-Type"), "application/json") {
+		x.message(http.StatusServiceUnavailable, "GitLab Maintenance: system is in maintenance mode")
+		return
+	}
+	x.Header().Set("Location", s.URL+"/dashboard")
+	x.text(http.StatusMovedPermanently, "<html><body>You are being redirected.</body></html>")
+}
+
+func match(method, path string) (*route, map[string]string) {
+	rest, isAPI := strings.CutPrefix(path, apiRoot)
+	if !isAPI {
+		return nil, nil
+	}
+	parts := strings.Split(rest, "/")
+	for i := range routes {
+		r := &routes[i]
+		pattern := strings.Split(r.pattern, "/")
+		if r.method != method || len(pattern) != len(parts) {
+			continue
+		}
+		vars := map[string]string{}
+		matches := true
+		for j, p := range pattern {
+			if name, isVar := strings.CutPrefix(p, ":"); isVar {
+				vars[name], _ = url.PathUnescape(parts[j])
+			} else if p != parts[j] {
+				matches = false
+			}
+		}
+		if matches {
+			return r, vars
+		}
+	}
+	return nil, nil
+}
+
+// readParams merges query and body, JSON or form.
+func (x *exchange) readParams() bool {
+	x.params = map[string]any{}
+	for name, values := range x.request.URL.Query() {
+		x.params[name] = values[0]
+	}
+	body, _ := io.ReadAll(x.request.Body)
+	if len(body) == 0 {
+		return true
+	}
+	if strings.HasPrefix(x.request.Header.Get("Content-Type"), "application/json") {
+		var fields map[string]any
+		if json.Unmarshal(body, &fields) != nil {
+			x.json(http.StatusBadRequest, map[string]any{"error": "Problems parsing JSON"})
+			return false
+		}
+		for name, value := range fields {
+			x.params[name] = value
+		}
+		return true
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return true
+	}
+	for name, values := range form {
+		if list, isList := strings.CutSuffix(name, "[]"); isList {
+			items := make([]any, len(values))
+			for i, v := range values {
+				items[i] = v
+			}
+			x.params[list] = items
+		} else {
+			x.params[name] = values[0]
+		}
+	}
+	return true
+}
+
+// authenticate finds the caller. Job tokens are not for these endpoints: with
+// one, a request is anonymous.
+func (s *Server) authenticate(x *exchange) bool {
+	value := x.request.Header.Get("Private-Token")
+	if value == "" {
+		value, _ = strings.CutPrefix(x.request.Header.Get("Authorization"), "Bearer ")
+	}
+	if value == "" {
+		return true
+	}
+	for _, t := range s.world.accessTokens {
+		if t.value == value {
+			return s.acceptToken(x, t)
+		}
+	}
+	for _, j := range s.world.jobs {
+		if j.Token == value {
+			return true
+		}
+	}
+	x.message(http.StatusUnauthorized, "401 Unauthorized")
+	return false
+}
+
+func (s *Server) acceptToken(x *exchange, t *accessToken) bool {
+	invalid := func(description string) bool {
+		x.json(http.StatusUnauthorized, map[string]any{"error": "invalid_token", "error_description": description})
+		return false
+	}
+	switch {
+	case t.revoked:
+		return invalid("Token was revoked. You have to re-authorize from the user.")
+	case !t.expiresAt.IsZero() && !s.Clock.Now().Before(t.expiresAt):
+		return invalid("Token is expired. You can either do re-authorization or token refresh.")
+	case t.user.Blocked:
+		x.message(http.StatusForbidden, "403 Forbidden - Your account has been blocked.")
+		return false
+	}
+	reads := x.request.Method == http.MethodGet
+	if !hasAny(t.scopes, "api") && !(reads && hasAny(t.scopes, "read_api")) {
+		scope := "api"
+		if reads {
+			scope = "api read_api"
+		}
+		x.json(http.StatusForbidden, map[string]any{
+			"error": "insufficient_scope", "error_description": "The request requires higher privileges than provided by the access token.",
+			"scope": scope,
+		})
+		return false
+	}
+	x.user, x.token = t.user, t
+	return true
+}
+
+func hasAny(scopes []string, wanted ...string) bool {
+	for _, scope := range scopes {
+		for _, w := range wanted {
+			if scope == w {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (x *exchange) json(status int, body any) {
+	x.Header().Set("Content-Type", "application/json")
+	x.WriteHeader(status)
+	_ = json.NewEncoder(x).Encode(body)
+}
+
+func (x *exchange) message(status int, message string) {
+	x.json(status, map[string]any{"message": message})
+}
+
+func (x *exchange) text(status int, body string) {
+	contentType := "text/plain"
+	if strings.HasPrefix(body, "<") {
+		contentType = "text/html"
+	}
+	x.Header().Set("Content-Type", contentType)
+	x.WriteHeader(status)
+	_, _ = io.WriteString(x, body)
+}
+
+// project finds the project of the request, or answers why not. A moved project
+// is only found by its new place.
+func (s *Server) project(x *exchange) *Project {
+	p, moved := s.world.find(x.vars["id"])
+	if p == nil || !p.visibleTo(x.user) {
+		x.message(http.StatusNotFound, "404 Project Not Found")
+		return nil
+	}
+	if !moved {
+		return p
+	}
+	if x.request.Method != http.MethodGet {
+		x.message(http.StatusMethodNotAllowed, "Non GET methods are not allowed for moved projects")
+		return nil
+	}
+	_, rest, _ := strings.Cut(x.request.URL.EscapedPath(), "/projects/")
+	_, rest, _ = strings.Cut(rest, "/")
+	location := fmt.Sprintf("%s%s/projects/%d", s.options.externalURL, apiRoot, p.ID)
+	if rest != "" {
+		location += "/" + rest
+	}
+	x.Header().Set("Location", location)
+	x.json(http.StatusMovedPermanently, map[string]any{"message": "This resource has been moved permanently to " + location})
+	return nil
+}
+
+func (s *Server) group(x *exchange) *Group {
+	g := s.world.findGroup(x.vars["id"])
+	if g == nil || g.Visibility != "public" && g.roleIn(x.user) == NoRole {
+		x.message(http.StatusNotFound, "404 Group Not Found")
+		return nil
+	}
+	return g
+}
+
+func withoutCredentials(h http.Header) http.Header {
+	clean := h.Clone()
+	for _, name := range []string{"Private-Token", "Authorization", "Job-Token"} {
+		if clean.Get(name) != "" {
+			clean.Set(name, "[present]")
+		}
+	}
+	return clean
+}
+
+func clientAddress(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}

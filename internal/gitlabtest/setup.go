@@ -1,0 +1,437 @@
+package gitlabtest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// ProjectOptions describe a new project.
+type ProjectOptions struct {
+	// Visibility is "private" unless set.
+	Visibility string
+	// RegistryAccessLevel is "enabled" unless set.
+	RegistryAccessLevel string
+	// AutoDevOps is the project's own setting. Nil inherits, and saves no record.
+	AutoDevOps *bool
+}
+
+// GroupOptions describe a new group.
+type GroupOptions struct {
+	// Visibility is "private" unless set.
+	Visibility string
+	// AutoDevOps is the group's raw setting; nil inherits.
+	AutoDevOps *bool
+}
+
+// CreateUser adds a user.
+func (s *Server) CreateUser(username string) *User {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addUser(username)
+}
+
+func (s *Server) addUser(username string) *User {
+	u := &User{ID: s.world.nextID(), Username: username}
+	s.world.users = append(s.world.users, u)
+	return u
+}
+
+// CreateAdmin adds an administrator.
+func (s *Server) CreateAdmin(username string) *User {
+	u := s.CreateUser(username)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u.Admin = true
+	return u
+}
+
+// BlockUser blocks the user.
+func (s *Server) BlockUser(u *User) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u.Blocked = true
+}
+
+// CreateAccessToken makes a personal access token with those scopes.
+func (s *Server) CreateAccessToken(u *User, scopes ...string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := &accessToken{value: randomText("glpat-", 20), user: u, scopes: scopes}
+	s.world.accessTokens = append(s.world.accessTokens, t)
+	s.world.secrets = append(s.world.secrets, t.value)
+	return t.value
+}
+
+// RevokeAccessToken revokes a personal access token.
+func (s *Server) RevokeAccessToken(value string) {
+	s.editAccessToken(value, func(t *accessToken) { t.revoked = true })
+}
+
+// ExpireAccessToken makes a personal access token expire now.
+func (s *Server) ExpireAccessToken(value string) {
+	s.editAccessToken(value, func(t *accessToken) { t.expiresAt = s.Clock.Now() })
+}
+
+func (s *Server) editAccessToken(value string, edit func(*accessToken)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.world.accessTokens {
+		if t.value == value {
+			edit(t)
+		}
+	}
+}
+
+// CreateGroup adds a group; its parents must exist.
+func (s *Server) CreateGroup(path string, o GroupOptions) *Group {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addGroup(path, o)
+}
+
+func (s *Server) addGroup(path string, o GroupOptions) *Group {
+	g := &Group{
+		ID: s.world.nextID(), Path: path, Visibility: orElse(o.Visibility, "private"),
+		autoDevOps: o.AutoDevOps, members: map[int64]Role{},
+	}
+	if i := strings.LastIndex(path, "/"); i > 0 {
+		g.parent = s.world.findGroup(path[:i])
+	}
+	s.world.groups = append(s.world.groups, g)
+	return g
+}
+
+// CreateProject adds a project, and its group if that does not exist.
+func (s *Server) CreateProject(path string, o ProjectOptions) *Project {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	groupPath := path[:strings.LastIndex(path, "/")]
+	group := s.world.findGroup(groupPath)
+	if group == nil {
+		group = s.addGroup(groupPath, GroupOptions{})
+	}
+	p := &Project{
+		ID: s.world.nextID(), Path: path, group: group,
+		visibility:    orElse(o.Visibility, "private"),
+		registryLevel: orElse(o.RegistryAccessLevel, "enabled"),
+		members:       map[int64]Role{}, tokenManagers: map[int64]bool{},
+		leaveOut: map[string]bool{}, override: map[string]any{},
+	}
+	s.world.projects = append(s.world.projects, p)
+	if o.AutoDevOps != nil {
+		// Setting it while creating makes GitLab's own token, as saving it later would.
+		s.saveAutoDevOps(p, o.AutoDevOps)
+	}
+	return p
+}
+
+func orElse(value, fallback string) string {
+	if value == "" {
+		return fallback
+	}
+	return value
+}
+
+// Member adds a user with a role in the project.
+func (s *Server) Member(p *Project, role Role) *User {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.addUser(fmt.Sprintf("member-%d", len(s.world.users)))
+	p.members[u.ID] = role
+	return u
+}
+
+// Maintainer adds a user with the Maintainer role in the project.
+func (s *Server) Maintainer(p *Project) *User { return s.Member(p, Maintainer) }
+
+// TokenManager adds a user with a custom role: Developer, with manage_deploy_tokens.
+func (s *Server) TokenManager(p *Project) *User {
+	u := s.Member(p, Developer)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.tokenManagers[u.ID] = true
+	return u
+}
+
+// GroupMember adds a user with a role in the group.
+func (s *Server) GroupMember(g *Group, role Role) *User {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.addUser(fmt.Sprintf("member-%d", len(s.world.users)))
+	g.members[u.ID] = role
+	return u
+}
+
+// SetRole changes a member's role in the project; NoRole removes the member.
+func (s *Server) SetRole(p *Project, u *User, role Role) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.members[u.ID] = role
+}
+
+// SetVisibility changes the project's visibility. Nothing else follows from it:
+// tokens are neither made nor revoked.
+func (s *Server) SetVisibility(p *Project, visibility string) {
+	s.edit(func() { p.visibility = visibility })
+}
+
+// SetRegistryAccessLevel changes the project's container registry access level.
+func (s *Server) SetRegistryAccessLevel(p *Project, level string) {
+	s.edit(func() { p.registryLevel = level })
+}
+
+// SaveAutoDevOps saves the project's Auto DevOps settings; nil inherits. GitLab's
+// own token may come of it.
+func (s *Server) SaveAutoDevOps(p *Project, enabled *bool) {
+	s.edit(func() { s.saveAutoDevOps(p, enabled) })
+}
+
+// SetGroupAutoDevOps changes the group's raw setting; nil inherits.
+func (s *Server) SetGroupAutoDevOps(g *Group, enabled *bool) {
+	s.edit(func() { g.autoDevOps = enabled })
+}
+
+// SetInstanceAutoDevOps changes the instance's default.
+func (s *Server) SetInstanceAutoDevOps(enabled bool) {
+	s.edit(func() { s.world.autoDevOps = enabled })
+}
+
+// FailFirstAutoDevOpsPipeline is what happens when the first Auto DevOps pipeline
+// of a project with inherited Auto DevOps fails: GitLab writes "off" into the project.
+func (s *Server) FailFirstAutoDevOpsPipeline(p *Project) {
+	s.edit(func() {
+		if (p.record == nil || p.record.enabled == nil) && s.world.effectiveAutoDevOps(p) {
+			s.saveAutoDevOps(p, False)
+		}
+	})
+}
+
+// SetRegistryEnabled switches the container registry of the whole instance.
+func (s *Server) SetRegistryEnabled(enabled bool) {
+	s.edit(func() { s.world.registryEnabled = enabled })
+}
+
+// SetMaintenance switches maintenance mode, in which writes are refused.
+func (s *Server) SetMaintenance(on bool) {
+	s.edit(func() { s.world.maintenance = on })
+}
+
+// RenameProject moves the project to another full path. The old one keeps leading to it.
+func (s *Server) RenameProject(p *Project, path string) {
+	s.edit(func() { s.rename(p, path) })
+}
+
+func (s *Server) rename(p *Project, path string) {
+	p.oldPaths = append(p.oldPaths, p.Path)
+	p.Path = path
+	if group := s.world.findGroup(path[:strings.LastIndex(path, "/")]); group != nil {
+		p.group = group
+	}
+}
+
+// ScheduleDeletion marks the project for deletion, which renames it as well.
+func (s *Server) ScheduleDeletion(p *Project) {
+	s.edit(func() {
+		now := s.Clock.Now()
+		p.deletionOn = &now
+		p.restorePath = p.Path
+		s.rename(p, fmt.Sprintf("%s-deletion_scheduled-%d", p.Path, p.ID))
+	})
+}
+
+// RestoreProject takes back ScheduleDeletion.
+func (s *Server) RestoreProject(p *Project) {
+	s.edit(func() {
+		p.deletionOn = nil
+		p.Path = p.restorePath
+		p.oldPaths = nil
+	})
+}
+
+// SetArchived archives the project or takes it back.
+func (s *Server) SetArchived(p *Project, archived bool) {
+	s.edit(func() { p.archived = archived })
+}
+
+// HideProject makes the project invisible to everybody, as while it is being deleted.
+func (s *Server) HideProject(p *Project, hidden bool) {
+	s.edit(func() { p.hidden = hidden })
+}
+
+// DeleteProject removes the project with its deploy tokens.
+func (s *Server) DeleteProject(p *Project) {
+	s.edit(func() {
+		w := &s.world
+		w.projects = slices.DeleteFunc(w.projects, func(other *Project) bool { return other == p })
+		w.tokens = slices.DeleteFunc(w.tokens, func(t *deployToken) bool { return t.project == p })
+	})
+}
+
+// LeaveOut removes a key from the project's entity, as other versions of GitLab do.
+func (s *Server) LeaveOut(p *Project, key string) {
+	s.edit(func() { p.leaveOut[key] = true })
+}
+
+// Override puts a value of its own into the project's entity.
+func (s *Server) Override(p *Project, key string, value any) {
+	s.edit(func() { p.override[key] = value })
+}
+
+func (s *Server) edit(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change()
+}
+
+// ProjectPath is the project's full path now.
+func (s *Server) ProjectPath(p *Project) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return p.Path
+}
+
+// Token is a deploy token as the world has it, secret included.
+type Token struct {
+	ID        int64
+	Name      string
+	Username  string
+	Scopes    []string
+	ExpiresAt time.Time
+	Revoked   bool
+	Secret    string
+	// Active says whether a login with it works now.
+	Active bool
+}
+
+// Tokens lists the project's deploy tokens by id.
+func (s *Server) Tokens(p *Project) []Token {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var tokens []Token
+	for _, t := range s.world.tokens {
+		if t.project == p {
+			tokens = append(tokens, Token{
+				ID: t.id, Name: t.name, Username: t.username, Scopes: slices.Clone(t.scopes), ExpiresAt: t.expiresAt,
+				Revoked: t.revoked, Secret: t.secret, Active: t.active(s.Clock.Now()),
+			})
+		}
+	}
+	return tokens
+}
+
+// ActiveTokens lists the project's deploy tokens that work now.
+func (s *Server) ActiveTokens(p *Project) []Token {
+	return slices.DeleteFunc(s.Tokens(p), func(t Token) bool { return !t.Active })
+}
+
+// CreateDeployToken makes a deploy token, as somebody would in the settings page.
+func (s *Server) CreateDeployToken(p *Project, name, username string, expiresAt time.Time, scopes ...string) Token {
+	s.mu.Lock()
+	t := s.addToken(&deployToken{project: p, name: name, username: username, scopes: scopes, expiresAt: expiresAt})
+	s.mu.Unlock()
+	for _, token := range s.Tokens(p) {
+		if token.ID == t.id {
+			return token
+		}
+	}
+	return Token{}
+}
+
+// RevokeInSettings presses the Revoke button: the row stays and is revoked.
+func (s *Server) RevokeInSettings(tokenID int64) {
+	s.edit(func() {
+		for _, t := range s.world.tokens {
+			if t.id == tokenID {
+				t.revoked = true
+			}
+		}
+	})
+}
+
+// DeleteDeployToken removes the row, as the API does.
+func (s *Server) DeleteDeployToken(tokenID int64) {
+	s.edit(func() { s.removeToken(tokenID) })
+}
+
+func (s *Server) removeToken(tokenID int64) {
+	s.world.tokens = slices.DeleteFunc(s.world.tokens, func(t *deployToken) bool { return t.id == tokenID })
+}
+
+// Secrets lists every secret that the server ever issued or was given: deploy
+// tokens, access tokens and job tokens, dead ones included.
+func (s *Server) Secrets() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.world.secrets)
+}
+
+// Job is a CI/CD job of a project.
+type Job struct {
+	// Token is the job's own token, dead once the job has ended.
+	Token string
+	// Variables are the predefined variables that matter for the registry.
+	Variables map[string]string
+	project   *Project
+	ended     bool
+}
+
+// StartJob starts a job. It gets the credentials of GitLab's own token name, if
+// an active token has it.
+func (s *Server) StartJob(p *Project) *Job {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	j := &Job{Token: randomText("glcbt-", 20), project: p}
+	j.Variables = map[string]string{
+		"CI_REGISTRY":          s.options.registryHost,
+		"CI_REGISTRY_USER":     "gitlab-ci-token",
+		"CI_REGISTRY_PASSWORD": j.Token,
+	}
+	if t := s.tokenForJobs(p); t != nil {
+		j.Variables["CI_DEPLOY_USER"] = t.username
+		j.Variables["CI_DEPLOY_PASSWORD"] = t.secret
+	}
+	s.world.jobs = append(s.world.jobs, j)
+	s.world.secrets = append(s.world.secrets, j.Token)
+	return j
+}
+
+// tokenForJobs: any active token of the name, the project's before its own
+// group's. GitLab does not order them; the oldest is as good a guess as any.
+func (s *Server) tokenForJobs(p *Project) *deployToken {
+	now := s.Clock.Now()
+	for _, t := range s.world.tokens {
+		if t.project == p && t.name == automaticTokenName && t.active(now) {
+			return t
+		}
+	}
+	for _, t := range s.world.tokens {
+		if t.group != nil && t.group == p.group && t.name == automaticTokenName && t.active(now) {
+			return t
+		}
+	}
+	return nil
+}
+
+// EndJob ends the job, and with it its token.
+func (s *Server) EndJob(j *Job) {
+	s.edit(func() { j.ended = true })
+}
+
+// DeploySecret is what Auto DevOps writes into the cluster for the job: the
+// deploy token's credentials if the job has them, else the job's own. Empty if
+// the deployment skips the secret.
+func (s *Server) DeploySecret(j *Job) (username, password string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := maps.Clone(j.Variables)
+	if v["CI_DEPLOY_PASSWORD"] != "" {
+		return v["CI_DEPLOY_USER"], v["CI_DEPLOY_PASSWORD"]
+	}
+	if j.project.visibility == "public" {
+		return "", ""
+	}
+	return v["CI_REGISTRY_USER"], v["CI_REGISTRY_PASSWORD"]
+}

@@ -1,0 +1,134 @@
+// Package provider holds the provider's configuration and the list of its objects.
+package provider
+
+import (
+	"context"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/provider"
+	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-log/tflog"
+
+	"github.com/autodevops/terraform-provider-autodevops/internal/gitlab"
+	"github.com/autodevops/terraform-provider-autodevops/internal/registryaccess"
+)
+
+var _ provider.Provider = (*Provider)(nil)
+
+// Provider is the autodevops provider.
+type Provider struct {
+	version string
+	now     func() time.Time
+	pause   func(time.Duration) time.Duration
+	getenv  func(string) string
+}
+
+// Option changes what a provider takes from its surroundings.
+type Option func(*Provider)
+
+// WithClock sets the clock by which tokens live.
+func WithClock(now func() time.Time) Option { return func(p *Provider) { p.now = now } }
+
+// WithPause maps each pause before a retry to the one that is made.
+func WithPause(pause func(time.Duration) time.Duration) Option {
+	return func(p *Provider) { p.pause = pause }
+}
+
+// WithEnvironment replaces the process's environment variables.
+func WithEnvironment(getenv func(string) string) Option {
+	return func(p *Provider) { p.getenv = getenv }
+}
+
+// New returns a constructor of the provider, as the plugin server wants it.
+func New(version string, options ...Option) func() provider.Provider {
+	return func() provider.Provider {
+		p := &Provider{version: version, now: time.Now, getenv: environment}
+		for _, option := range options {
+			option(p)
+		}
+		return p
+	}
+}
+
+// Metadata implements provider.Provider.
+func (p *Provider) Metadata(_ context.Context, _ provider.MetadataRequest, resp *provider.MetadataResponse) {
+	resp.TypeName = "autodevops"
+	resp.Version = p.version
+}
+
+// Schema implements provider.Provider.
+func (p *Provider) Schema(_ context.Context, _ provider.SchemaRequest, resp *provider.SchemaResponse) {
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "Keeps the registry credentials of GitLab Auto DevOps deployments on Kubernetes alive.",
+		Attributes: map[string]schema.Attribute{
+			"base_url": schema.StringAttribute{Optional: true,
+				MarkdownDescription: "URL of the GitLab instance, with or without `/api/v4` and a trailing slash. " +
+					"Default: `GITLAB_BASE_URL`, else `CI_API_V4_URL`, else `https://gitlab.com`."},
+			"token": schema.StringAttribute{Optional: true, Sensitive: true,
+				MarkdownDescription: "A personal, project, group or OAuth access token with the scope `api`, whose user has the Maintainer role in the projects. " +
+					"A CI/CD job token cannot manage deploy tokens. Default: `GITLAB_TOKEN`."},
+			"cacert_file": schema.StringAttribute{Optional: true,
+				MarkdownDescription: "A file with PEM certificates to trust for the GitLab instance, instead of the system's."},
+			"client_cert": schema.StringAttribute{Optional: true,
+				MarkdownDescription: "A file with a PEM client certificate, for a GitLab instance behind a proxy that asks for one. Needs `client_key`."},
+			"client_key": schema.StringAttribute{Optional: true,
+				MarkdownDescription: "A file with the PEM key of `client_cert`."},
+			"insecure": schema.BoolAttribute{Optional: true,
+				MarkdownDescription: "Do not verify the certificate of the GitLab instance. Default: `false`."},
+			"headers": schema.MapAttribute{ElementType: types.StringType, Optional: true, Sensitive: true,
+				MarkdownDescription: "Headers to add to every request, for example for an authenticating proxy."},
+			"retries": schema.Int64Attribute{Optional: true,
+				MarkdownDescription: "How often a request that can be repeated safely is repeated. Default: 5."},
+			"early_auth_check": schema.BoolAttribute{Optional: true,
+				MarkdownDescription: "Check the token with one request before anything else. Default: `false`, no request."},
+		},
+	}
+}
+
+// Configure implements provider.Provider. While a part of the configuration is
+// unknown, the objects get no client, and plan without one.
+func (p *Provider) Configure(ctx context.Context, req provider.ConfigureRequest, resp *provider.ConfigureResponse) {
+	var m configuration
+	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	if m.unknown() {
+		tflog.Debug(ctx, "the provider's configuration is not known yet")
+		return
+	}
+	options := p.resolve(ctx, m, &resp.Diagnostics)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	options.UserAgent = "terraform-provider-autodevops/" + p.version
+	options.Pause = p.pause
+	client, err := gitlab.New(options)
+	if err != nil {
+		resp.Diagnostics.AddAttributeError(path.Root("base_url"), "Cannot configure the GitLab client", err.Error()+".")
+		return
+	}
+	if m.EarlyAuthCheck.ValueBool() {
+		if err := client.CheckToken(ctx); err != nil {
+			registryaccess.AddError(&resp.Diagnostics, "The provider's token does not work", err)
+			return
+		}
+	}
+	backend := &registryaccess.Backend{GitLab: client, Now: p.now}
+	resp.ResourceData = backend
+	resp.DataSourceData = backend
+}
+
+// Resources implements provider.Provider.
+func (p *Provider) Resources(context.Context) []func() resource.Resource {
+	return []func() resource.Resource{registryaccess.NewResource}
+}
+
+// DataSources implements provider.Provider.
+func (p *Provider) DataSources(context.Context) []func() datasource.DataSource {
+	return []func() datasource.DataSource{registryaccess.NewDataSource}
+}

@@ -1,0 +1,60 @@
+package registryaccess
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+
+	"github.com/autodevops/terraform-provider-autodevops/internal/gitlab"
+)
+
+// Delete implements resource.Resource: it revokes every token that the access
+// knows, the current one last.
+func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
+	var state model
+	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	if !r.configured(&resp.Diagnostics) || resp.Diagnostics.HasError() {
+		return
+	}
+	ctx = withSecretMasked(ctx, state)
+	timeout, diags := state.Timeouts.Delete(ctx, operationTimeout)
+	resp.Diagnostics.Append(diags...)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+
+	record, diags := state.record(ctx)
+	resp.Diagnostics.Append(diags...)
+	verdicts, _, diags := readPrivate(ctx, req.Private)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	var ids []int64
+	for _, stray := range verdicts.Strays {
+		ids = append(ids, stray.TokenID)
+	}
+	ids = append(ids, record.TokenIDs()...)
+
+	for i, id := range ids {
+		err := r.backend.GitLab.RevokeDeployToken(ctx, state.ProjectID.ValueInt64(), id)
+		if gitlab.IsKind(err, gitlab.KindProjectNotFound) {
+			resp.Diagnostics.AddWarning("Project is gone or hidden", fmt.Sprintf(
+				"GitLab answers 404 for project %s (id %d): it was deleted, or the provider's user has lost access to it. "+
+					"These deploy tokens could not be checked, and live on if the project does: %s.",
+				state.ProjectPath.ValueString(), state.ProjectID.ValueInt64(), listIDs(ids[i:])))
+			return
+		}
+		if err != nil {
+			AddError(&resp.Diagnostics, fmt.Sprintf("Cannot revoke deploy token %d of project %s", id, state.ProjectPath.ValueString()), err)
+			continue
+		}
+		if record.Current == nil || record.Current.ID != id {
+			record = record.Without(id)
+			state.RetiredTokens = retiredTokensValue(record.Retired)
+		}
+	}
+	if resp.Diagnostics.HasError() {
+		resp.Diagnostics.Append(resp.State.Set(ctx, state)...)
+	}
+}

@@ -1,0 +1,247 @@
+package registryaccess
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
+	"github.com/hashicorp/terraform-plugin-framework-timetypes/timetypes"
+	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/identityschema"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/setdefault"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringdefault"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/autodevops/terraform-provider-autodevops/internal/access"
+)
+
+// Values of on_not_required.
+const (
+	onNotRequiredRevoke = "revoke"
+	onNotRequiredKeep   = "keep"
+)
+
+var (
+	// A project is a numeric id or a full path; a single word is neither.
+	validProject  = regexp.MustCompile(`^([1-9][0-9]*|[^/\s]+(/[^/\s]+)+)$`)
+	validUsername = regexp.MustCompile(`^[A-Za-z0-9.+_-]+$`)
+)
+
+func projectValidators() []validator.String {
+	return []validator.String{stringvalidator.RegexMatches(validProject,
+		`must be the project's numeric id or its full path, like "acme/shop", without a host and without slashes around it`)}
+}
+
+const (
+	projectDescription = "The project: its numeric id or its full path."
+	modeDescription    = "`auto` derives from the project whether access is required, `always` requires it also when " +
+		"Auto DevOps is off or the project is public, `never` requires none. Default: `auto`."
+	visibilityDescription = "The project's visibility, instead of what GitLab says: `private`, `internal` or `public`. " +
+		"Set it from the resource that declares the project, and the plan is right in the same run that changes the project."
+	levelDescription = "The project's container registry access level, instead of what GitLab says: " +
+		"`enabled`, `private` or `disabled`."
+	autoDevOpsDescription = "Whether Auto DevOps is on for the project, instead of what GitLab says. " +
+		"Needed where the provider's user has less than the Maintainer role, as GitLab then hides it."
+)
+
+// Schema implements resource.Resource.
+func (r *Resource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
+	attributes := map[string]schema.Attribute{}
+	for _, group := range []map[string]schema.Attribute{
+		argumentAttributes(), policyAttributes(), projectAttributes(), requirementAttributes(), tokenAttributes(),
+	} {
+		for name, attribute := range group {
+			attributes[name] = attribute
+		}
+	}
+	attributes["timeouts"] = timeouts.Attributes(ctx, timeouts.Opts{Create: true, Read: true, Update: true, Delete: true})
+
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "Gives a cluster lasting access to the container registry of a GitLab project that Auto DevOps deploys. " +
+			"It derives from the project whether a deploy token is needed, mints it, rotates it with an overlap in which " +
+			"two tokens are valid, and winds it down and revokes it when it is no longer needed.",
+		Attributes: attributes,
+	}
+}
+
+// argumentAttributes say what is wanted, and which facts to believe.
+func argumentAttributes() map[string]schema.Attribute {
+	return map[string]schema.Attribute{
+		"project": schema.StringAttribute{
+			Required:            true,
+			MarkdownDescription: projectDescription + " Another project forces a replacement; a rename or transfer of the same project does not.",
+			Validators:          projectValidators(),
+		},
+		"mode": schema.StringAttribute{
+			Optional: true, Computed: true, Default: stringdefault.StaticString(string(access.ModeAuto)),
+			MarkdownDescription: modeDescription,
+			Validators:          []validator.String{stringvalidator.OneOf(string(access.ModeAuto), string(access.ModeAlways), string(access.ModeNever))},
+		},
+		"visibility": schema.StringAttribute{
+			Optional: true, MarkdownDescription: visibilityDescription,
+			Validators: []validator.String{stringvalidator.OneOf(access.Visibilities()...)},
+		},
+		"container_registry_access_level": schema.StringAttribute{
+			Optional: true, MarkdownDescription: levelDescription,
+			Validators: []validator.String{stringvalidator.OneOf(access.RegistryAccessLevels()...)},
+		},
+		"auto_devops_enabled": schema.BoolAttribute{Optional: true, MarkdownDescription: autoDevOpsDescription},
+		"name": schema.StringAttribute{
+			Optional: true, Computed: true, Default: stringdefault.StaticString(access.DefaultName),
+			MarkdownDescription: "The name of the deploy tokens. A change rotates the token. GitLab gives the token named `" + access.GitLabName +
+				"` to every job of the project; see the guide on rotation before choosing that name. Default: `" + access.DefaultName + "`.",
+			Validators: []validator.String{stringvalidator.UTF8LengthBetween(1, 255)},
+		},
+		"username": schema.StringAttribute{
+			Optional: true, Computed: true,
+			MarkdownDescription: "The username of the deploy tokens, the same across rotations. A change rotates the token. " +
+				"Default: `autodevops-<project id>-<8 random characters>`, chosen once; it also marks the tokens as this resource's own.",
+			Validators: []validator.String{
+				stringvalidator.LengthBetween(1, 255),
+				stringvalidator.RegexMatches(validUsername, "can contain only letters, digits, '_', '-', '+', and '.'"),
+				notReserved{},
+			},
+		},
+		"scopes": schema.SetAttribute{
+			ElementType: types.StringType, Optional: true, Computed: true,
+			Default: setdefault.StaticValue(types.SetValueMust(types.StringType, []attr.Value{types.StringValue(access.ScopeReadRegistry)})),
+			MarkdownDescription: "The scopes of the deploy tokens, `read_registry` among them. A change rotates the token. Default: `[\"read_registry\"]`. Possible: `" +
+				strings.Join(access.Scopes(), "`, `") + "`.",
+			Validators: []validator.Set{
+				setvalidator.ValueStringsAre(stringvalidator.OneOf(access.Scopes()...)),
+				includesReadRegistry{},
+			},
+		},
+	}
+}
+
+// policyAttributes say how tokens live and end.
+func policyAttributes() map[string]schema.Attribute {
+	return map[string]schema.Attribute{
+		"rotation": schema.SingleNestedAttribute{
+			Optional:            true,
+			MarkdownDescription: "When tokens expire and are replaced, in whole days.",
+			Attributes: map[string]schema.Attribute{
+				"expiration_days": schema.Int64Attribute{
+					Optional: true, Validators: []validator.Int64{int64validator.Between(access.MinExpirationDays, access.MaxExpirationDays)},
+					MarkdownDescription: fmt.Sprintf("Lifetime of a token in days, at least %d. It ends at 00:00 UTC. A shorter lifetime rotates a token "+
+						"that would outlive it; a longer one counts from the next rotation. Default: %d.", access.MinExpirationDays, access.DefaultExpirationDays),
+				},
+				"rotate_before_days": schema.Int64Attribute{
+					Optional: true, Validators: []validator.Int64{int64validator.AtLeast(1)},
+					MarkdownDescription: fmt.Sprintf("How many days before its expiry a token is replaced; less than `expiration_days`. "+
+						"A change counts from the next plan. Default: a third of `expiration_days`, at most %d.", access.DefaultRotateBeforeDays),
+				},
+				"overlap_days": schema.Int64Attribute{
+					Optional: true, Validators: []validator.Int64{int64validator.AtLeast(0)},
+					MarkdownDescription: fmt.Sprintf("How many days a replaced token stays valid; at most `rotate_before_days`. A change does not touch tokens "+
+						"that are already retired. With 0, the old token is revoked in the apply that replaces it, before Secrets are updated: pulls can fail in between. "+
+						"Default: %d, at most `rotate_before_days`.", access.DefaultOverlapDays),
+				},
+			},
+		},
+		"permanent": schema.BoolAttribute{
+			Optional: true, Computed: true, Default: booldefault.StaticBool(false),
+			MarkdownDescription: "Mint tokens without an expiry. They are replaced only through `rotate_when_changed`. Conflicts with " +
+				"`expiration_days` and `rotate_before_days`. Default: `false`.",
+		},
+		"rotate_when_changed": schema.MapAttribute{
+			ElementType: types.StringType, Optional: true,
+			MarkdownDescription: "Arbitrary values; any change of them rotates the token, with overlap.",
+		},
+		"on_not_required": schema.StringAttribute{
+			Optional: true, Computed: true, Default: stringdefault.StaticString(onNotRequiredRevoke),
+			MarkdownDescription: "What happens to a token that is no longer required: `revoke` gives it an end date and revokes it then, " +
+				"`keep` leaves it until its rotation window. Default: `revoke`.",
+			Validators: []validator.String{stringvalidator.OneOf(onNotRequiredRevoke, onNotRequiredKeep)},
+		},
+		"verify": schema.BoolAttribute{
+			Optional: true, Computed: true, Default: booldefault.StaticBool(true),
+			MarkdownDescription: "Whether a fresh token must prove to GitLab's registry authentication that it can pull before it is published " +
+				"and the old one retired. Default: `true`.",
+		},
+	}
+}
+
+// projectAttributes are what GitLab says about the project.
+func projectAttributes() map[string]schema.Attribute {
+	return map[string]schema.Attribute{
+		"id":           schema.StringAttribute{Computed: true, MarkdownDescription: "The project's numeric id, as text."},
+		"project_id":   schema.Int64Attribute{Computed: true, MarkdownDescription: "The project's numeric id."},
+		"project_path": schema.StringAttribute{Computed: true, MarkdownDescription: "The project's full path."},
+		"registry":     schema.StringAttribute{Computed: true, MarkdownDescription: "The registry's `host[:port]`, without a scheme."},
+		"image_prefix": schema.StringAttribute{Computed: true, MarkdownDescription: "What the names of the project's images begin with: registry and lower-case path."},
+		"facts": schema.SingleNestedAttribute{
+			Computed: true, MarkdownDescription: "What GitLab said about the project when it was last asked.",
+			Attributes: map[string]schema.Attribute{
+				"visibility":                      schema.StringAttribute{Computed: true, MarkdownDescription: "`private`, `internal` or `public`."},
+				"container_registry_access_level": schema.StringAttribute{Computed: true, MarkdownDescription: "`enabled`, `private` or `disabled`."},
+				"auto_devops_enabled": schema.BoolAttribute{Computed: true,
+					MarkdownDescription: "Whether Auto DevOps is on, inherited or not. Null if GitLab hides it: the provider's user is below the Maintainer role."},
+				"archived":           schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether the project or a group above it is archived."},
+				"deletion_scheduled": schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether the project is scheduled for deletion."},
+			},
+		},
+	}
+}
+
+// requirementAttributes are the decision.
+func requirementAttributes() map[string]schema.Attribute {
+	return map[string]schema.Attribute{
+		"required": schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether the project needs registry access."},
+		"reason": schema.StringAttribute{Computed: true, MarkdownDescription: "Why, as a stable code: `mode_never`, `registry_disabled`, `mode_always`, " +
+			"`anonymous_pull`, `auto_devops_disabled`, `auto_devops_private`, `auto_devops_internal` or `auto_devops_members_only`."},
+		"explanation": schema.StringAttribute{Computed: true, MarkdownDescription: "Why, as a sentence."},
+		"generation": schema.Int64Attribute{Computed: true, MarkdownDescription: "How many tokens this resource has minted. " +
+			"Suits `data_wo_revision` of a `kubernetes_secret_v1`."},
+		"last_change": schema.StringAttribute{Computed: true, MarkdownDescription: "Why the current token came to be, or will end."},
+	}
+}
+
+// tokenAttributes are the tokens and the credentials.
+func tokenAttributes() map[string]schema.Attribute {
+	moment := func(description string) schema.Attribute {
+		return schema.StringAttribute{CustomType: timetypes.RFC3339Type{}, Computed: true, MarkdownDescription: description}
+	}
+	return map[string]schema.Attribute{
+		"token_id": schema.Int64Attribute{Computed: true, MarkdownDescription: "The id of the current deploy token; null while there is none."},
+		"token":    schema.StringAttribute{Computed: true, Sensitive: true, MarkdownDescription: "The current deploy token; null while there is none."},
+		"docker_config_json": schema.StringAttribute{Computed: true, Sensitive: true,
+			MarkdownDescription: "A docker config with the credentials for `registry`, for a Secret of type `kubernetes.io/dockerconfigjson`. " +
+				"`{\"auths\":{}}` while there is no token, which is a valid Secret too."},
+		"created_at": moment("When the current token was minted, by the clock of the machine that ran the apply."),
+		"expires_at": moment("When the current token expires; null for a permanent one."),
+		"rotate_at":  moment("From when on a plan replaces the current token; null for a permanent one."),
+		"ends_at":    moment("From when on an apply revokes the current token, because it is no longer required; null while it is."),
+		"retired_tokens": schema.ListNestedAttribute{
+			Computed: true, MarkdownDescription: "Tokens that were replaced or are no longer required, and are still valid.",
+			NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
+				"token_id":   schema.Int64Attribute{Computed: true, MarkdownDescription: "The id of the deploy token."},
+				"retired_at": moment("When it was retired."),
+				"revoke_at":  moment("From when on an apply revokes it."),
+				"expires_at": moment("When it expires; null for a permanent one."),
+			}},
+		},
+		"unmanaged_token_ids": schema.ListAttribute{
+			ElementType: types.Int64Type, Computed: true,
+			MarkdownDescription: "Ids of active deploy tokens with the same name that are not this resource's.",
+		},
+	}
+}
+
+// IdentitySchema implements resource.ResourceWithIdentity.
+func (r *Resource) IdentitySchema(_ context.Context, _ resource.IdentitySchemaRequest, resp *resource.IdentitySchemaResponse) {
+	resp.IdentitySchema = identityschema.Schema{Attributes: map[string]identityschema.Attribute{
+		"project_id": identityschema.Int64Attribute{RequiredForImport: true, Description: "The project's numeric id."},
+		"name":       identityschema.StringAttribute{RequiredForImport: true, Description: "The name of the deploy tokens."},
+	}}
+}
