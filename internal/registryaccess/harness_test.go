@@ -1,0 +1,218 @@
+package registryaccess_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
+	"github.com/hashicorp/terraform-plugin-testing/plancheck"
+	"github.com/hashicorp/terraform-plugin-testing/statecheck"
+	"github.com/hashicorp/terraform-plugin-testing/terraform"
+	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
+
+	"github.com/autodevops/terraform-provider-autodevops/internal/gitlabtest"
+	"github.com/autodevops/terraform-provider-autodevops/internal/provider"
+)
+
+const (
+	address  = "autodevops_registry_access.shop"
+	consumer = "terraform_data.secret"
+)
+
+// scene is one GitLab with one private project below a group with Auto DevOps on,
+// which nobody ever saved: the gap that GitLab's own token leaves.
+type scene struct {
+	*testing.T
+
+	gitlab     *gitlabtest.Server
+	project    *gitlabtest.Project
+	group      *gitlabtest.Group
+	maintainer *gitlabtest.User
+	token      string
+}
+
+// newScene starts a scene. It runs in parallel with others.
+func newScene(t *testing.T, opts ...gitlabtest.Option) *scene {
+	t.Helper()
+	t.Parallel()
+	s := &scene{T: t, gitlab: gitlabtest.New(t, opts...)}
+	s.group = s.gitlab.CreateGroup("acme", gitlabtest.GroupOptions{AutoDevOps: gitlabtest.True})
+	s.project = s.gitlab.CreateProject("acme/shop", gitlabtest.ProjectOptions{})
+	s.maintainer = s.gitlab.Maintainer(s.project)
+	s.token = s.gitlab.CreateAccessToken(s.maintainer, "api")
+	return s
+}
+
+// factories serve the provider in this process, on the scene's clock.
+func (s *scene) factories() map[string]func() (tfprotov6.ProviderServer, error) {
+	return map[string]func() (tfprotov6.ProviderServer, error){
+		"autodevops": providerserver.NewProtocol6WithError(provider.New("test",
+			provider.WithClock(s.gitlab.Clock.Now),
+			provider.WithPause(func(time.Duration) time.Duration { return 0 }),
+			provider.WithEnvironment(func(string) string { return "" }),
+		)()),
+	}
+}
+
+// run drives the steps through a real CLI.
+func (s *scene) run(steps ...resource.TestStep) {
+	s.Helper()
+	requireCLI(s.T)
+	resource.UnitTest(s.T, resource.TestCase{
+		ProtoV6ProviderFactories: s.factories(),
+		Steps:                    steps,
+		CheckDestroy: func(*terraform.State) error {
+			return nil
+		},
+	})
+}
+
+// requireCLI skips without a CLI, unless the environment says that there must be
+// one. Without it the harness would try to download one and end the process.
+func requireCLI(t *testing.T) {
+	t.Helper()
+	if os.Getenv("TF_ACC_TERRAFORM_PATH") != "" {
+		return
+	}
+	if _, err := exec.LookPath("terraform"); err == nil {
+		return
+	}
+	if os.Getenv("AUTODEVOPS_REQUIRE_CLI") != "" {
+		t.Fatal("no terraform on PATH and TF_ACC_TERRAFORM_PATH is not set")
+	}
+	t.Skip("no Terraform CLI: set TF_ACC_TERRAFORM_PATH or put terraform on PATH")
+}
+
+// cliVersion is what the CLI of the tests says of itself, like "Terraform v1.11.4".
+func cliVersion(t *testing.T) string {
+	t.Helper()
+	requireCLI(t)
+	cli := os.Getenv("TF_ACC_TERRAFORM_PATH")
+	if cli == "" {
+		cli = "terraform"
+	}
+	out, err := exec.CommandContext(context.Background(), cli, "version").Output()
+	if err != nil {
+		t.Fatalf("%s version: %v", cli, err)
+	}
+	line, _, _ := strings.Cut(string(out), "\n")
+	return line
+}
+
+// config is a configuration with the resource, its arguments besides project, and
+// a consumer that changes whenever a Kubernetes Secret would.
+func (s *scene) config(arguments ...string) string {
+	return s.configFor(`"acme/shop"`, arguments...)
+}
+
+func (s *scene) configFor(project string, arguments ...string) string {
+	return fmt.Sprintf(`
+provider "autodevops" {
+  base_url = %q
+  token    = %q
+}
+
+resource "autodevops_registry_access" "shop" {
+  project = %s
+  %s
+}
+
+resource "terraform_data" "secret" {
+  input = nonsensitive(sha256(autodevops_registry_access.shop.docker_config_json))
+}
+`, s.gitlab.URL, s.token, project, strings.Join(arguments, "\n  "))
+}
+
+// on runs a function before a step.
+func (s *scene) on(do func()) func() { return do }
+
+// expect is a shorthand for plan checks before the apply.
+func expect(checks ...plancheck.PlanCheck) resource.ConfigPlanChecks {
+	return resource.ConfigPlanChecks{PreApply: checks}
+}
+
+// expectNothing is an empty plan.
+func expectNothing() resource.ConfigPlanChecks {
+	return expect(plancheck.ExpectEmptyPlan())
+}
+
+func action(a plancheck.ResourceActionType) plancheck.PlanCheck {
+	return plancheck.ExpectResourceAction(address, a)
+}
+
+// secretUntouched: the consumer sees no change.
+func secretUntouched() plancheck.PlanCheck {
+	return plancheck.ExpectResourceAction(consumer, plancheck.ResourceActionNoop)
+}
+
+func secretChanges() plancheck.PlanCheck {
+	return plancheck.ExpectResourceAction(consumer, plancheck.ResourceActionUpdate)
+}
+
+func at(name string) tfjsonpath.Path { return tfjsonpath.New(name) }
+
+// plans checks a value that the plan shows.
+func plans(name string, value knownvalue.Check) plancheck.PlanCheck {
+	return plancheck.ExpectKnownValue(address, at(name), value)
+}
+
+func plansUnknown(name string) plancheck.PlanCheck {
+	return plancheck.ExpectUnknownValue(address, at(name))
+}
+
+// has checks a value of the state after the apply.
+func has(name string, value knownvalue.Check) statecheck.StateCheck {
+	return statecheck.ExpectKnownValue(address, at(name), value)
+}
+
+func text(s string) knownvalue.Check  { return knownvalue.StringExact(s) }
+func number(n int64) knownvalue.Check { return knownvalue.Int64Exact(n) }
+func yes() knownvalue.Check           { return knownvalue.Bool(true) }
+func no() knownvalue.Check            { return knownvalue.Bool(false) }
+func null() knownvalue.Check          { return knownvalue.Null() }
+
+func length(n int) knownvalue.Check { return knownvalue.ListSizeExact(n) }
+
+// check asserts something about the world after a step.
+func (s *scene) check(do func(t *testing.T)) resource.TestCheckFunc {
+	return func(*terraform.State) error {
+		var failed error
+		s.Run("check", func(t *testing.T) {
+			do(t)
+			if t.Failed() {
+				failed = fmt.Errorf("the world is not as expected")
+			}
+		})
+		return failed
+	}
+}
+
+// active wants exactly so many working tokens.
+func (s *scene) active(n int) resource.TestCheckFunc {
+	return func(*terraform.State) error {
+		if got := s.gitlab.ActiveTokens(s.project); len(got) != n {
+			return fmt.Errorf("GitLab has %d working tokens, want %d", len(got), n)
+		}
+		return nil
+	}
+}
+
+// published wants the state's credentials to pull now.
+func (s *scene) published() resource.TestCheckFunc {
+	return func(state *terraform.State) error {
+		attributes := state.RootModule().Resources[address].Primary.Attributes
+		username, password := credentials(attributes["docker_config_json"])
+		if !s.gitlab.CanPull(s.project, username, password) {
+			return fmt.Errorf("the published credentials of %q do not pull", username)
+		}
+		return nil
+	}
+}
