@@ -313,13 +313,17 @@ func (s *Server) Tokens(p *Project) []Token {
 	var tokens []Token
 	for _, t := range s.world.tokens {
 		if t.project == p {
-			tokens = append(tokens, Token{
-				ID: t.id, Name: t.name, Username: t.username, Scopes: slices.Clone(t.scopes), ExpiresAt: t.expiresAt,
-				Revoked: t.revoked, Secret: t.secret, Active: t.active(s.Clock.Now()),
-			})
+			tokens = append(tokens, s.tokenOf(t))
 		}
 	}
 	return tokens
+}
+
+func (s *Server) tokenOf(t *deployToken) Token {
+	return Token{
+		ID: t.id, Name: t.name, Username: t.username, Scopes: slices.Clone(t.scopes), ExpiresAt: t.expiresAt,
+		Revoked: t.revoked, Secret: t.secret, Active: t.active(s.Clock.Now()),
+	}
 }
 
 // ActiveTokens lists the project's deploy tokens that work now.
@@ -330,14 +334,17 @@ func (s *Server) ActiveTokens(p *Project) []Token {
 // CreateDeployToken makes a deploy token, as somebody would in the settings page.
 func (s *Server) CreateDeployToken(p *Project, name, username string, expiresAt time.Time, scopes ...string) Token {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	t := s.addToken(&deployToken{project: p, name: name, username: username, scopes: scopes, expiresAt: expiresAt})
-	s.mu.Unlock()
-	for _, token := range s.Tokens(p) {
-		if token.ID == t.id {
-			return token
-		}
-	}
-	return Token{}
+	return s.tokenOf(t)
+}
+
+// CreateGroupDeployToken makes a deploy token of a group.
+func (s *Server) CreateGroupDeployToken(g *Group, name, username string, expiresAt time.Time, scopes ...string) Token {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.addToken(&deployToken{group: g, name: name, username: username, scopes: scopes, expiresAt: expiresAt})
+	return s.tokenOf(t)
 }
 
 // RevokeInSettings presses the Revoke button: the row stays and is revoked.

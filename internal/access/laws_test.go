@@ -1,0 +1,220 @@
+package access_test
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/autodevops/terraform-provider-autodevops/internal/access"
+)
+
+// simulation is an access with its GitLab and its cluster. Applies always finish;
+// what happens when they do not is tested through the provider itself.
+type simulation struct {
+	now     time.Time
+	tokens  map[int64]*access.DeployToken
+	nextID  int64
+	record  access.Record
+	policy  access.Policy
+	mode    access.Mode
+	facts   access.Facts
+	secret  int64 // the token that the cluster's Secret holds; 0 for none
+	killed  map[int64]bool
+	outdate bool
+}
+
+const simulated = "autodevops-1-abcdefgh"
+
+func (s *simulation) mint() *access.Token {
+	s.nextID++
+	expiresAt := s.policy.Schedule.Expiry(s.now)
+	s.tokens[s.nextID] = &access.DeployToken{
+		ID: s.nextID, Name: access.DefaultName, Username: simulated, Scopes: []string{access.ScopeReadRegistry}, ExpiresAt: expiresAt,
+	}
+	return &access.Token{
+		ID: s.nextID, CreatedAt: s.now, ExpiresAt: expiresAt, RotateAt: s.policy.Schedule.RotateAt(s.now, expiresAt), SecretKnown: true,
+	}
+}
+
+func (s *simulation) sighting() access.Sighting {
+	var seen access.Sighting
+	for _, t := range s.tokens {
+		seen.Tokens = append(seen.Tokens, *t)
+	}
+	if c := s.record.Current; c != nil && s.tokens[c.ID] == nil {
+		seen.CurrentGone = true
+	}
+	return seen
+}
+
+// plan refreshes and decides.
+func (s *simulation) plan(t *rapid.T) (access.Requirement, access.Decision) {
+	requirement, err := access.Require(s.mode, s.facts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := s.record.Current; c != nil {
+		c.RotateAt = s.policy.Schedule.RotateAt(c.CreatedAt, c.ExpiresAt)
+	}
+	verdicts := access.Observe(s.now, s.record, s.sighting(), simulated)
+	policy := s.policy
+	if s.outdate && s.record.Current != nil {
+		policy.Changed = []string{"scopes"}
+	}
+	decision := access.Decide(policy, requirement, s.record, verdicts)
+	if again := access.Decide(policy, requirement, s.record, verdicts); !reflect.DeepEqual(again, decision) {
+		t.Fatalf("the same input gave %+v and %+v", decision, again)
+	}
+	return requirement, decision
+}
+
+// apply carries a plan out, revocations before the Secret is updated, as Terraform does.
+func (s *simulation) apply(t *rapid.T) {
+	requirement, decision := s.plan(t)
+	before := s.record
+	var fresh *access.Token
+	if decision.Mint {
+		fresh = s.mint()
+	}
+	s.record = decision.Settle(before, s.now, s.policy.Schedule, fresh)
+	for _, id := range decision.DueAfterSettling(before, s.policy.Schedule) {
+		noOverlap := decision.Mint && s.policy.Schedule.Overlap == 0
+		if id == s.secret && s.alive(id) && decision.Fate != access.FateEnded && !noOverlap {
+			t.Fatalf("revokes token %d while the Secret holds it: %+v", id, decision)
+		}
+		if requirement.Required && !decision.Mint && before.Current != nil && id == before.Current.ID {
+			t.Fatalf("revokes the current token, which is required, without a replacement")
+		}
+		delete(s.tokens, id)
+		s.record = s.record.Without(id)
+	}
+	if decision.Mint {
+		s.outdate = false
+	}
+
+	s.secret = 0
+	if decision.Publishes(before) {
+		s.secret = s.record.Current.ID
+	}
+	if requirement.Required && !requirement.RegistryMissing {
+		if s.secret == 0 || !s.alive(s.secret) {
+			t.Fatalf("access is required (%s), and the Secret holds token %d, which does not work: %+v", requirement.Reason, s.secret, decision)
+		}
+	}
+	for id := range s.tokens {
+		if s.alive(id) && !decision.Hold && !slices.Contains(s.record.TokenIDs(), id) {
+			t.Fatalf("live token %d is in no record: %+v", id, decision)
+		}
+	}
+}
+
+func (s *simulation) alive(id int64) bool {
+	token := s.tokens[id]
+	return token != nil && token.Active(s.now)
+}
+
+// TestLaws runs random histories. At every moment a required credential that was
+// published works unless somebody else killed it or nobody applied for too long;
+// no live token is unknown; nothing lives beyond its bound.
+func TestLaws(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		s := &simulation{
+			now: start, tokens: map[int64]*access.DeployToken{}, mode: access.ModeAuto, facts: project(), killed: map[int64]bool{},
+		}
+		drawPolicy := func(t *rapid.T) {
+			lifetime := rapid.Int64Range(3, 60).Draw(t, "lifetime")
+			before := rapid.Int64Range(1, lifetime-1).Draw(t, "before")
+			overlap := rapid.Int64Range(0, before).Draw(t, "overlap")
+			permanent := rapid.Bool().Draw(t, "permanent")
+			rotation := access.Rotation{OverlapDays: &overlap}
+			if !permanent {
+				rotation.ExpirationDays, rotation.RotateBeforeDays = &lifetime, &before
+			}
+			schedule, err := access.NewSchedule(rotation, permanent)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.policy = access.Policy{Schedule: schedule, Keep: rapid.Bool().Draw(t, "keep")}
+		}
+		drawPolicy(t)
+		s.apply(t)
+
+		t.Repeat(map[string]func(*rapid.T){
+			"time passes": func(t *rapid.T) {
+				s.now = s.now.Add(time.Duration(rapid.Int64Range(1, 40*24).Draw(t, "hours")) * time.Hour)
+			},
+			"apply":                s.apply,
+			"the project changes":  func(t *rapid.T) { s.facts, s.mode = decidable(t), anyMode(t) },
+			"the policy changes":   drawPolicy,
+			"the arguments change": func(*rapid.T) { s.outdate = true },
+			"somebody kills a token": func(t *rapid.T) {
+				if s.nextID == 0 {
+					t.Skip("no token yet")
+				}
+				id := rapid.Int64Range(1, s.nextID).Draw(t, "id")
+				if token := s.tokens[id]; token != nil {
+					s.killed[id] = true
+					if rapid.Bool().Draw(t, "by the API") {
+						delete(s.tokens, id)
+					} else {
+						token.Revoked = true
+					}
+				}
+			},
+			"an apply dies after minting": func(t *rapid.T) {
+				if _, decision := s.plan(t); decision.Mint && s.record.Generation > 0 {
+					s.mint()
+				}
+			},
+			"": func(t *rapid.T) {
+				for _, retired := range s.record.Retired {
+					if !retired.ExpiresAt.IsZero() && retired.RevokeAt.After(retired.ExpiresAt) {
+						t.Fatalf("token %d is revoked after its own end", retired.ID)
+					}
+				}
+				if s.record.Current == nil && !s.record.EndsAt.IsZero() {
+					t.Fatal("a wind-down without a token")
+				}
+			},
+		})
+	})
+}
+
+// decidable draws facts about which a decision can be made.
+func decidable(t *rapid.T) access.Facts {
+	return access.Facts{
+		Visibility:          rapid.SampledFrom(access.Visibilities()).Draw(t, "visibility"),
+		RegistryAccessLevel: rapid.SampledFrom(access.RegistryAccessLevels()).Draw(t, "level"),
+		AutoDevOps:          new(rapid.Bool().Draw(t, "auto devops")),
+		ImagePrefix:         rapid.SampledFrom([]string{prefix, prefix, prefix, ""}).Draw(t, "prefix"),
+	}
+}
+
+// TestLaws_settles: once applied, the next plan at the same moment has nothing
+// left to do but revocations that waited for the Secret.
+func TestLaws_settles(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		s := &simulation{
+			now: start, tokens: map[int64]*access.DeployToken{}, mode: access.ModeAuto, facts: project(),
+			policy: access.Policy{Schedule: access.Schedule{Lifetime: 30, RotateBefore: 10, Overlap: 3}},
+		}
+		s.apply(t)
+		for range rapid.IntRange(1, 5).Draw(t, "rounds") {
+			s.now = s.now.Add(time.Duration(rapid.Int64Range(0, 40*24).Draw(t, "hours")) * time.Hour)
+			s.facts, s.outdate = decidable(t), rapid.Bool().Draw(t, "arguments change")
+			s.apply(t)
+			if s.outdate {
+				continue // not replaced because it is not required; it stays to be
+			}
+			_, decision := s.plan(t)
+			if decision.Changes() && !decision.OnlyRevokes() {
+				t.Fatalf("not settled: %+v", decision)
+			}
+		}
+	})
+}
