@@ -97,13 +97,13 @@ func Start(opts ...Option) (*Server, error) {
 	if o.clock == nil {
 		o.clock = NewClock(time.Date(2026, 1, 15, 10, 0, 0, 0, time.UTC))
 	}
+	host, _, err := net.SplitHostPort(o.address)
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
+		return nil, fmt.Errorf("the stand-in listens on a loopback address only, not on %q", o.address)
+	}
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", o.address)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
-	}
-	if tcp, ok := listener.Addr().(*net.TCPAddr); !ok || !tcp.IP.IsLoopback() {
-		_ = listener.Close()
-		return nil, fmt.Errorf("the stand-in listens on loopback only, not on %s", listener.Addr())
 	}
 
 	s := &Server{Clock: o.clock, options: o, world: newWorld()}
