@@ -25,7 +25,8 @@ const (
 	FateStays Fate = "stays"
 	// FateRetired: it is given up and revoked after the overlap.
 	FateRetired Fate = "retired"
-	// FateForgotten: it is dead and leaves the record.
+	// FateForgotten: it was revoked by hand and leaves the record. Its row stays in
+	// GitLab as somebody's audit trail.
 	FateForgotten Fate = "forgotten"
 	// FateEnded: its wind-down is over, it is revoked now.
 	FateEnded Fate = "ended"
@@ -49,6 +50,8 @@ type Decision struct {
 	WindDown WindDown
 	// Revoke lists the retired tokens whose overlap is over.
 	Revoke []int64
+	// Dead: the current token works no more, so that it needs no overlap.
+	Dead bool
 	// Adopt lists stray tokens that are retired now.
 	Adopt []Stray
 	// Hold: GitLab named no registry, so everything is left as it is.
@@ -109,12 +112,13 @@ func decideRequired(policy Policy, requirement Requirement, record Record, verdi
 	case current == nil:
 		return Decision{Mint: true, Fate: FateStays, LastChange: "Minted again: " + requirement.Reason.Explanation()}
 	case verdicts.lost(*current):
-		d := Decision{Mint: true, Fate: fateOfDead(verdicts)}
-		d.LastChange = fmt.Sprintf("Replaced: token %d %s.", current.ID, describeDeath(*current, verdicts.Lost.How))
-		return d
+		return Decision{
+			Mint: true, Fate: fateOfDead(verdicts), Dead: true,
+			LastChange: fmt.Sprintf("Replaced: token %d %s.", current.ID, describeDeath(*current, verdicts.Lost.How)),
+		}
 	case !current.SecretKnown:
 		return replace("Taken over: token %d was imported, and GitLab does not show its secret again.", current.ID)
-	case !record.EndsAt.IsZero() && slices.Contains(verdicts.Revoke, current.ID):
+	case verdicts.ended(record):
 		return replace("Minted again: the wind-down of token %d was over on %s.", current.ID, date(record.EndsAt))
 	case len(policy.Changed) > 0:
 		return replace("Rotated: %s changed.", strings.Join(policy.Changed, ", "))
@@ -145,7 +149,7 @@ func decideNotRequired(policy Policy, requirement Requirement, record Record, ve
 	switch {
 	case verdicts.lost(*current):
 		return Decision{
-			Fate:       fateOfDead(verdicts),
+			Fate: fateOfDead(verdicts), Dead: true,
 			LastChange: fmt.Sprintf("Dropped: token %d %s, and none is required.", current.ID, describeDeath(*current, verdicts.Lost.How)),
 		}
 	case policy.Keep && !inWindow && windingDown:
@@ -166,7 +170,7 @@ func decideNotRequired(policy Policy, requirement Requirement, record Record, ve
 		}
 	case !windingDown:
 		return Decision{Fate: FateStays, WindDown: WindDownStarts, LastChange: "Winding down: " + requirement.Reason.Explanation()}
-	case slices.Contains(verdicts.Revoke, current.ID):
+	case verdicts.ended(record):
 		return Decision{
 			Fate:       FateEnded,
 			LastChange: fmt.Sprintf("Revoked: the wind-down of token %d was over on %s.", current.ID, date(record.EndsAt)),
@@ -179,13 +183,18 @@ func (v Verdicts) lost(current Token) bool {
 	return v.Lost != nil && v.Lost.TokenID == current.ID
 }
 
-// fateOfDead: an expired row would stay in GitLab for ever, so it is deleted later
-// like a retired one. A row revoked by hand is somebody's audit trail.
+func (v Verdicts) ended(record Record) bool {
+	return v.End != nil && v.End.TokenID == record.Current.ID && v.End.EndsAt.Equal(record.EndsAt)
+}
+
+// fateOfDead: an expired row would stay in GitLab for ever, so it is deleted like a
+// retired one; so is one that GitLab says is deleted, which costs a request and
+// loses nothing if a replica was wrong.
 func fateOfDead(v Verdicts) Fate {
-	if v.Lost.How == DeathExpired {
-		return FateRetired
+	if v.Lost.How == DeathRevoked {
+		return FateForgotten
 	}
-	return FateForgotten
+	return FateRetired
 }
 
 func describeDeath(t Token, how Death) string {
@@ -246,15 +255,15 @@ func (d Decision) Settle(record Record, now time.Time, schedule Schedule, minted
 }
 
 // DueAfterSettling lists the tokens to revoke after Settle: those whose overlap
-// is over, the one whose wind-down is, and without any overlap the one that was
-// just replaced.
+// is over, the one whose wind-down is, a dead one, and without any overlap the one
+// that was just replaced.
 func (d Decision) DueAfterSettling(record Record, schedule Schedule) []int64 {
 	due := slices.Clone(d.Revoke)
 	if record.Current == nil {
 		return due
 	}
 	replaced := d.Mint && d.Fate == FateRetired && schedule.Overlap == 0
-	if replaced || d.Fate == FateEnded {
+	if replaced || d.Fate == FateEnded || d.Dead && d.Fate == FateRetired {
 		due = append(due, record.Current.ID)
 	}
 	return due

@@ -62,6 +62,7 @@ func TestDecide(t *testing.T) {
 		return access.Verdicts{Lost: &access.Lost{TokenID: 7, How: how}}
 	}
 
+	over := access.Verdicts{End: &access.End{TokenID: 7, EndsAt: start.AddDate(0, 0, 7)}}
 	cases := map[string]struct {
 		policy      access.Policy
 		requirement access.Requirement
@@ -83,18 +84,18 @@ func TestDecide(t *testing.T) {
 			standard, needed, living(), access.Verdicts{Rotate: 7},
 			access.Decision{Mint: true, Fate: access.FateRetired}, "Rotated: token 7 expires on 2027-03-10.",
 		},
-		"verdict about another token": {standard, needed, living(), access.Verdicts{Rotate: 6, Lost: &access.Lost{TokenID: 6}, Revoke: []int64{6}}, access.Decision{Fate: access.FateStays}, ""},
+		"verdict about another token": {standard, needed, living(), access.Verdicts{Rotate: 6, Lost: &access.Lost{TokenID: 6}, Revoke: []int64{6}, End: &access.End{TokenID: 6}}, access.Decision{Fate: access.FateStays}, ""},
 		"deleted": {
 			standard, needed, living(), lost(access.DeathDeleted),
-			access.Decision{Mint: true, Fate: access.FateForgotten}, "Replaced: token 7 was deleted in GitLab.",
+			access.Decision{Mint: true, Fate: access.FateRetired, Dead: true}, "Replaced: token 7 was deleted in GitLab.",
 		},
 		"revoked by hand": {
 			standard, needed, living(), lost(access.DeathRevoked),
-			access.Decision{Mint: true, Fate: access.FateForgotten}, "Replaced: token 7 was revoked in GitLab.",
+			access.Decision{Mint: true, Fate: access.FateForgotten, Dead: true}, "Replaced: token 7 was revoked in GitLab.",
 		},
 		"expired": {
 			standard, needed, living(), lost(access.DeathExpired),
-			access.Decision{Mint: true, Fate: access.FateRetired}, "Replaced: token 7 expired on 2027-03-10.",
+			access.Decision{Mint: true, Fate: access.FateRetired, Dead: true}, "Replaced: token 7 expired on 2027-03-10.",
 		},
 		"imported": {
 			standard, needed, living(imported), access.Verdicts{},
@@ -123,15 +124,18 @@ func TestDecide(t *testing.T) {
 		},
 		"winding down, not over": {standard, off, living(windingDown), access.Verdicts{}, access.Decision{Fate: access.FateStays}, ""},
 		"wind-down over": {
-			standard, off, living(windingDown), access.Verdicts{Revoke: []int64{7}},
+			standard, off, living(windingDown), over,
 			access.Decision{Fate: access.FateEnded}, "Revoked: the wind-down of token 7 was over on 2026-03-17.",
+		},
+		"end of an earlier wind-down": {
+			standard, off, living(windingDown), access.Verdicts{End: &access.End{TokenID: 7, EndsAt: start}}, access.Decision{Fate: access.FateStays}, "",
 		},
 		"required again in time": {
 			standard, needed, living(windingDown), access.Verdicts{},
 			access.Decision{Fate: access.FateStays, WindDown: access.WindDownCancelled}, "Wind-down cancelled: ",
 		},
 		"required again too late": {
-			standard, needed, living(windingDown), access.Verdicts{Revoke: []int64{7}},
+			standard, needed, living(windingDown), over,
 			access.Decision{Mint: true, Fate: access.FateRetired}, "Minted again: the wind-down of token 7 was over",
 		},
 		"required again in the rotation window": {
@@ -144,7 +148,7 @@ func TestDecide(t *testing.T) {
 		},
 		"mode never on a public project leaves the cluster first": {
 			standard, access.Requirement{Reason: access.ReasonModeNever, AnonymousPull: true}, living(windingDown),
-			access.Verdicts{Revoke: []int64{7}}, access.Decision{Fate: access.FateRetired}, "Withdrawn: ",
+			over, access.Decision{Fate: access.FateRetired}, "Withdrawn: ",
 		},
 		"keep":                {keep, off, living(), access.Verdicts{}, access.Decision{Fate: access.FateStays}, ""},
 		"keep, turned public": {keep, anonymous, living(), access.Verdicts{}, access.Decision{Fate: access.FateStays}, ""},
@@ -154,7 +158,7 @@ func TestDecide(t *testing.T) {
 		},
 		"keep, in the window and already ending": {keep, off, living(windingDown), access.Verdicts{Rotate: 7}, access.Decision{Fate: access.FateStays}, ""},
 		"keep, ended": {
-			keep, off, living(windingDown), access.Verdicts{Rotate: 7, Revoke: []int64{7}},
+			keep, off, living(windingDown), access.Verdicts{Rotate: 7, End: over.End},
 			access.Decision{Fate: access.FateEnded}, "Revoked: ",
 		},
 		"keep instead of revoke": {
@@ -163,7 +167,7 @@ func TestDecide(t *testing.T) {
 		},
 		"not required and dead": {
 			standard, off, living(), lost(access.DeathRevoked),
-			access.Decision{Fate: access.FateForgotten}, "Dropped: token 7 was revoked in GitLab",
+			access.Decision{Fate: access.FateForgotten, Dead: true}, "Dropped: token 7 was revoked in GitLab",
 		},
 		"never required": {standard, off, access.Record{}, access.Verdicts{}, access.Decision{Fate: access.FateStays}, ""},
 		"retired token due": {
@@ -193,7 +197,7 @@ func TestDecide(t *testing.T) {
 				t.Errorf("says %q, want %q", got.LastChange, c.story)
 			}
 			got.LastChange = ""
-			if got.Mint != c.want.Mint || got.Fate != c.want.Fate || got.WindDown != c.want.WindDown || got.Hold != c.want.Hold ||
+			if got.Mint != c.want.Mint || got.Dead != c.want.Dead || got.Fate != c.want.Fate || got.WindDown != c.want.WindDown || got.Hold != c.want.Hold ||
 				!slices.Equal(got.Revoke, c.want.Revoke) || !slices.Equal(got.Adopt, c.want.Adopt) {
 				t.Errorf("got %+v\nwant %+v", got, c.want)
 			}
@@ -232,6 +236,10 @@ func TestDueAfterSettling(t *testing.T) {
 	withdraw := access.Decision{Fate: access.FateRetired}
 	if got := withdraw.DueAfterSettling(record, without); len(got) != 0 {
 		t.Errorf("withdrawn credentials die before they have left the cluster: %v", got)
+	}
+	expired := access.Decision{Mint: true, Fate: access.FateRetired, Dead: true}
+	if got := expired.DueAfterSettling(record, withOverlap); !slices.Equal(got, []int64{7}) {
+		t.Errorf("a dead token needs no overlap: %v", got)
 	}
 	if got := (access.Decision{Fate: access.FateEnded}).DueAfterSettling(record, withOverlap); !slices.Equal(got, []int64{7}) {
 		t.Errorf("at the end of a wind-down: %v", got)
@@ -292,8 +300,8 @@ func TestObserve(t *testing.T) {
 	t.Run("overlap and wind-down over", func(t *testing.T) {
 		t.Parallel()
 		v := access.Observe(start.AddDate(0, 0, 7), living(retired(5), windingDown), seen(row(7), row(5)), ours)
-		if !slices.Equal(v.Revoke, []int64{5, 7}) {
-			t.Errorf("got %v", v.Revoke)
+		if !slices.Equal(v.Revoke, []int64{5}) || v.End == nil || v.End.TokenID != 7 {
+			t.Errorf("got %+v", v)
 		}
 	})
 	t.Run("strays carry our generated username and live", func(t *testing.T) {

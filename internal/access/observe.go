@@ -71,6 +71,13 @@ type Lost struct {
 	How     Death `json:"how"`
 }
 
+// End is the verdict that a wind-down is over. It names the wind-down by its end,
+// because a token can be wound down more than once.
+type End struct {
+	TokenID int64     `json:"token_id"`
+	EndsAt  time.Time `json:"ends_at"`
+}
+
 // Stray is a live token with our generated username that the record does not
 // know: minted by an apply that died, or whose state was lost.
 type Stray struct {
@@ -86,7 +93,9 @@ type Verdicts struct {
 	// Rotate is the current token, inside its rotation window.
 	Rotate int64 `json:"rotate,omitempty"`
 	Lost   *Lost `json:"lost,omitempty"`
-	// Revoke lists retired tokens whose overlap is over, and the current one if its wind-down is.
+	// End is the current token, its wind-down being over.
+	End *End `json:"end,omitempty"`
+	// Revoke lists retired tokens whose overlap is over.
 	Revoke []int64 `json:"revoke,omitempty"`
 	Strays []Stray `json:"strays,omitempty"`
 	// GitLabNamed lists the tokens of the record that carry GitLab's own name.
@@ -131,7 +140,7 @@ func Observe(now time.Time, record Record, seen Sighting, generatedUsername stri
 			v.Rotate = current.ID
 		}
 		if !record.EndsAt.IsZero() && !now.Before(record.EndsAt) {
-			v.Revoke = append(v.Revoke, current.ID)
+			v.End = &End{TokenID: current.ID, EndsAt: record.EndsAt}
 		}
 	}
 	for _, t := range seen.Tokens {

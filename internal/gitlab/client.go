@@ -11,9 +11,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,7 +45,7 @@ type Options struct {
 	Retries int
 	// Pause maps a pause before a retry to the one that is made. Tests shorten it. Nil keeps it.
 	Pause func(time.Duration) time.Duration
-	// AnswerTimeout bounds the wait for the answer to one request; a minute if zero.
+	// AnswerTimeout bounds the wait for one whole answer; half a minute if zero.
 	AnswerTimeout time.Duration
 }
 
@@ -56,6 +58,7 @@ type Client struct {
 	agent   string
 	pause   func(time.Duration) time.Duration
 	ban     *refusals
+	redact  func(string) string
 }
 
 // New returns a client. It makes no request. The error says what is wrong with the base URL.
@@ -68,22 +71,23 @@ func New(o Options) (*Client, error) {
 		o.Pause = func(d time.Duration) time.Duration { return d }
 	}
 	if o.AnswerTimeout == 0 {
-		o.AnswerTimeout = time.Minute
+		o.AnswerTimeout = 30 * time.Second
 	}
 
 	transport := &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout:   15 * time.Second,
-		TLSClientConfig:       o.TLS,
-		ForceAttemptHTTP2:     true,
-		MaxIdleConns:          maxIdleConnections,
-		MaxIdleConnsPerHost:   maxIdleConnections,
-		IdleConnTimeout:       90 * time.Second,
-		ResponseHeaderTimeout: o.AnswerTimeout,
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 15 * time.Second,
+		TLSClientConfig:     o.TLS,
+		ForceAttemptHTTP2:   true,
+		// A connection that some gateway has dropped is found out before it costs a request.
+		HTTP2:               &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
+		MaxIdleConns:        maxIdleConnections,
+		MaxIdleConnsPerHost: maxIdleConnections,
+		IdleConnTimeout:     90 * time.Second,
 	}
 	plain := &http.Client{
-		Transport: recorder{next: transport},
+		Transport: recorder{next: transport, timeout: o.AnswerTimeout},
 		// Credentials go to no other host, and a DELETE that is redirected would
 		// come back as a successful GET of some page.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -95,7 +99,7 @@ func New(o Options) (*Client, error) {
 		header = append(header, gogitlab.WithHeader(name, value))
 	}
 	api, err := gogitlab.NewAuthSourceClient(
-		gogitlab.AccessTokenAuthSource{Token: o.Token},
+		bearer(o.Token),
 		gogitlab.WithBaseURL(root.String()),
 		gogitlab.WithHTTPClient(plain),
 		gogitlab.WithUserAgent(o.UserAgent),
@@ -124,7 +128,31 @@ func New(o Options) (*Client, error) {
 		agent:   o.UserAgent,
 		pause:   o.Pause,
 		ban:     newRefusals(maxRefusals),
+		redact:  redactor(o),
 	}, nil
+}
+
+// bearer sends the token in the header that GitLab accepts for access tokens of
+// every kind; PRIVATE-TOKEN is not for OAuth tokens.
+type bearer string
+
+// Init implements gogitlab.AuthSource.
+func (bearer) Init(context.Context, *gogitlab.Client) error { return nil }
+
+// Header implements gogitlab.AuthSource.
+func (b bearer) Header(context.Context) (key, value string, err error) {
+	return "Authorization", "Bearer " + string(b), nil
+}
+
+// redactor hides the client's own credentials in answers that echo them.
+func redactor(o Options) func(string) string {
+	pairs := []string{}
+	for _, value := range append(slices.Collect(maps.Values(o.Headers)), o.Token) {
+		if len(value) >= 4 {
+			pairs = append(pairs, value, "[hidden]")
+		}
+	}
+	return strings.NewReplacer(pairs...).Replace
 }
 
 // ParseBaseURL returns the root of a GitLab, without /api/v4 and a trailing slash.
@@ -159,7 +187,7 @@ func Loopback(u *url.URL) bool {
 // TLSConfig builds a TLS configuration from PEM data. It returns nil if nothing
 // differs from the system's defaults.
 func TLSConfig(ca, certificate, key []byte, insecure bool) (*tls.Config, error) {
-	if len(ca) == 0 && len(certificate) == 0 && !insecure {
+	if len(ca) == 0 && len(certificate) == 0 && len(key) == 0 && !insecure {
 		return nil, nil
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: insecure} //nolint:gosec // the user's own choice, documented
@@ -169,7 +197,7 @@ func TLSConfig(ca, certificate, key []byte, insecure bool) (*tls.Config, error) 
 			return nil, errors.New("the CA file holds no PEM certificate")
 		}
 	}
-	if len(certificate) > 0 {
+	if len(certificate) > 0 || len(key) > 0 {
 		pair, err := tls.X509KeyPair(certificate, key)
 		if err != nil {
 			return nil, fmt.Errorf("the client certificate and key do not fit: %w", err)

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Kind sorts the answers by what they prove.
@@ -74,7 +76,8 @@ func (c *Client) noAnswer(action string, err error) *Error {
 	var late *hintTooLateError
 	switch {
 	case errors.As(err, &late):
-		e.Kind, e.Status, e.Said = KindTooLate, late.status, late.Error()
+		e.Kind, e.Status = KindTooLate, late.status
+		e.Said = fmt.Sprintf("it asks to wait %s, longer than this operation may take", late.wait.Round(time.Second))
 		e.Advice = "Apply again later, raise the timeouts of the resource, or lower -parallelism."
 	case errors.Is(err, context.DeadlineExceeded):
 		e.Advice = "The operation ran out of time. Raise the timeouts of the resource if GitLab is slow."
@@ -99,13 +102,14 @@ func reasonOf(err error) string {
 
 // refused is the error of an answer that is not the hoped-for one.
 func (c *Client) refused(action string, got answer) *Error {
-	e := &Error{Action: action, Status: got.status, Said: said(got)}
+	e := &Error{Action: action, Status: got.status, Said: c.redact(said(got))}
+	message := messageOf(got)
 	switch {
-	case got.status == http.StatusNotFound && e.Said == "404 Project Not Found":
+	case got.status == http.StatusNotFound && message == "404 Project Not Found":
 		e.Kind = KindProjectNotFound
 		e.Advice = "The project does not exist, or the token's user is not a member of it. " +
 			"If Terraform creates the project, reference that resource's attributes here."
-	case got.status == http.StatusNotFound && e.Said == "404 Not found":
+	case got.status == http.StatusNotFound && message == "404 Not found":
 		// Only this wording, from the handler of missing records, speaks of the token.
 		e.Kind = KindTokenNotFound
 	case got.status == http.StatusNotFound:
@@ -133,14 +137,24 @@ func (c *Client) refused(action string, got answer) *Error {
 }
 
 func redirectTarget(got answer) string {
-	target := got.header.Get("Location")
-	if i := strings.IndexAny(target, "?#"); i >= 0 {
-		target = target[:i]
-	}
-	if target == "" {
+	target, err := url.Parse(got.header.Get("Location"))
+	if err != nil || target.String() == "" {
 		return "nowhere"
 	}
-	return target
+	path, _, _ := strings.Cut(target.Path, ";")
+	return (&url.URL{Scheme: target.Scheme, Host: target.Host, Path: path}).String()
+}
+
+// messageOf is the text under "message" of a JSON body. What is missing is
+// believed only in this shape: a proxy can answer anything else.
+func messageOf(got answer) string {
+	var body struct {
+		Message string `json:"message"`
+	}
+	if json.Unmarshal(got.body, &body) != nil {
+		return ""
+	}
+	return body.Message
 }
 
 // said reads GitLab's message from any of its body shapes: message as text or as

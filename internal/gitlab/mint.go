@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/access"
@@ -15,9 +16,12 @@ const (
 	// mintTries: a POST whose fate is unknown is looked into, and made again only
 	// once its token is known not to live.
 	mintTries = 3
-	// inquestTimeout bounds the search for a token that may have been made, also
-	// after the operation itself was interrupted.
-	inquestTimeout = 30 * time.Second
+	// inquestLooks and inquestPause: a server whose answer did not arrive may still
+	// be at work on the request.
+	inquestLooks = 3
+	inquestPause = 3 * time.Second
+	// afterwards bounds what is still done for an operation that was interrupted or ran out of time.
+	afterwards = 30 * time.Second
 )
 
 // MintRequest describes a deploy token to mint.
@@ -28,11 +32,14 @@ type MintRequest struct {
 	Scopes    []string
 	// ExpiresAt is zero for a permanent token.
 	ExpiresAt time.Time
+	// Known are tokens that cannot come from this request, whatever a list says.
+	Known []int64
 }
 
 // Minted is a fresh deploy token with its secret.
 type Minted struct {
 	access.DeployToken
+
 	Secret access.Secret
 }
 
@@ -46,118 +53,197 @@ type mintBody struct {
 // gitlabTime has the precision that GitLab gives back.
 const gitlabTime = "2006-01-02T15:04:05.000Z"
 
+// minting is one MintDeployToken while it runs.
+type minting struct {
+	*Client
+
+	request MintRequest
+	action  string
+	// newest is the highest id before the first POST: ids ascend.
+	newest int64
+}
+
 // MintDeployToken makes a deploy token, once. When the answer of GitLab gets lost,
 // the token list tells what became of the request: a token that was made without
 // us learning its secret is revoked, if its generated username proves it ours, and
-// minted again. The error is of KindUncertain, with the ids, if it cannot be.
+// minted again. The error is of KindUncertain, with the ids as far as they are
+// known, if a token may live whose secret nobody has.
 func (c *Client) MintDeployToken(ctx context.Context, request MintRequest) (Minted, error) {
-	action := fmt.Sprintf("mint a deploy token in project %d", request.ProjectID)
+	m := minting{Client: c, request: request, action: fmt.Sprintf("mint a deploy token in project %d", request.ProjectID)}
 	before, err := c.DeployTokens(ctx, request.ProjectID)
 	if err != nil {
 		return Minted{}, err
 	}
-	known := make(map[int64]bool, len(before))
 	for _, token := range before {
-		known[token.ID] = true
+		m.newest = max(m.newest, token.ID)
 	}
 
-	var lastErr *Error
-	for range mintTries {
-		minted, err := c.postToken(ctx, action, request)
+	var failure *Error
+	for try := 1; try <= mintTries; try++ {
+		minted, got, err := m.post(ctx)
 		if err == nil {
+			if try > 1 {
+				m.revokeLate(ctx, minted.ID)
+			}
 			return minted, nil
 		}
-		if !errors.As(err, &lastErr) || lastErr.Kind != KindUncertain {
-			return Minted{}, err
+		failure = err
+		if failure.Kind != KindUncertain {
+			return Minted{}, failure
 		}
-		if err := c.inquest(ctx, request, known, lastErr); err != nil {
+		if err := m.inquest(ctx, failure); err != nil {
 			return Minted{}, err
 		}
 		if ctx.Err() != nil {
-			break
+			failure.Advice = "The operation was over before GitLab answered. No deploy token of it was found; if one appears later, the next plan lists it."
+			return Minted{}, failure
+		}
+		if try < mintTries {
+			if err := c.pauseBefore(ctx, got, try); err != nil {
+				return Minted{}, c.noAnswer(m.action, err)
+			}
 		}
 	}
-	lastErr.Kind = KindOther
-	return Minted{}, lastErr
+	failure.Kind = KindOther
+	return Minted{}, failure
 }
 
-// postToken makes one POST. The error is of KindUncertain if the token may exist.
-func (c *Client) postToken(ctx context.Context, action string, request MintRequest) (Minted, error) {
-	body := mintBody{Name: request.Name, Username: request.Username, Scopes: request.Scopes}
-	if !request.ExpiresAt.IsZero() {
-		body.ExpiresAt = request.ExpiresAt.UTC().Format(gitlabTime)
+// pauseBefore waits before another try, as long as the server asks for.
+func (c *Client) pauseBefore(ctx context.Context, got answer, tries int) error {
+	resp := &http.Response{StatusCode: got.status, Header: got.header}
+	wait, spread, _ := hintedPause(resp, tries)
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait+spread {
+		return &hintTooLateError{status: got.status, wait: wait}
 	}
-	got, err := c.request(ctx, http.MethodPost, tokensPath(request.ProjectID), body)
+	return sleep(ctx, c.pause(wait+jitter(spread)))
+}
+
+// post makes one POST. The error is of KindUncertain if the token may exist.
+func (m minting) post(ctx context.Context) (Minted, answer, *Error) {
+	body := mintBody{Name: m.request.Name, Username: m.request.Username, Scopes: m.request.Scopes}
+	if !m.request.ExpiresAt.IsZero() {
+		body.ExpiresAt = m.request.ExpiresAt.UTC().Format(gitlabTime)
+	}
+	got, err := m.Client.request(ctx, http.MethodPost, tokensPath(m.request.ProjectID), body)
 	if err != nil {
-		failure := c.noAnswer(action, err)
+		failure := m.noAnswer(m.action, err)
 		if failure.Kind != KindTooLate && !neverSent(err) {
 			failure.Kind = KindUncertain
 		}
-		return Minted{}, failure
+		return Minted{}, got, failure
 	}
 	switch {
 	case got.status >= 500, got.status == http.StatusRequestTimeout:
-		failure := c.refused(action, got)
+		failure := m.refused(m.action, got)
 		failure.Kind = KindUncertain
-		return Minted{}, failure
-	case got.status != http.StatusCreated && got.status >= 300:
-		return Minted{}, c.refused(action, got)
+		return Minted{}, got, failure
+	case got.status >= 300:
+		return Minted{}, got, m.refused(m.action, got)
 	}
 	var row tokenJSON
 	if err := json.Unmarshal(got.body, &row); err == nil {
 		if token, ok := row.deployToken(); ok && row.Token != "" && got.status == http.StatusCreated {
-			return Minted{DeployToken: token, Secret: access.Secret(row.Token)}, nil
+			return Minted{DeployToken: token, Secret: access.Secret(row.Token)}, got, nil
 		}
 	}
-	failure := c.garbled(action, got)
+	failure := m.garbled(m.action, got)
 	failure.Kind = KindUncertain
-	return Minted{}, failure
+	return Minted{}, got, failure
 }
 
 // inquest finds out what an uncertain POST did. Nil means that no token of it
 // lives, so that it may be made again.
-func (c *Client) inquest(ctx context.Context, request MintRequest, known map[int64]bool, cause *Error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), inquestTimeout)
+func (m minting) inquest(ctx context.Context, cause *Error) error {
+	ctx, cancel := outlive(ctx)
 	defer cancel()
 
-	after, err := c.DeployTokens(ctx, request.ProjectID)
-	if err != nil {
-		return &Error{
-			Action: cause.Action, Kind: KindUncertain, Status: cause.Status,
-			Said:   fmt.Sprintf("%s; then %v", cause.Said, err),
-			Advice: "A deploy token may have been made whose secret nobody has. The next plan lists it if so.",
-			cause:  cause,
-		}
-	}
 	var made []int64
-	for _, token := range after {
-		if !known[token.ID] && token.Name == request.Name && token.Username == request.Username {
-			made = append(made, token.ID)
+	for look := range inquestLooks {
+		if look > 0 {
+			if sleep(ctx, m.pause(inquestPause)) != nil {
+				break
+			}
+		}
+		var err error
+		if made, err = m.made(ctx); err != nil {
+			return &Error{
+				Action: cause.Action, Kind: KindUncertain, Status: cause.Status, Said: joinSaid(cause, err), cause: cause,
+				Advice: "A deploy token may have been made whose secret nobody has. The next plan lists it if so.",
+			}
+		}
+		// GitLab itself answers 500 once the work is undone; anything else may
+		// come from somewhere on the way while GitLab is still at it.
+		if len(made) > 0 || cause.Status == http.StatusInternalServerError {
+			break
 		}
 	}
-	generated := access.GeneratedUsername(request.Username, request.ProjectID)
 	switch {
 	case len(made) == 0:
 		return nil
-	case len(made) == 1 && generated:
-		if err := c.RevokeDeployToken(ctx, request.ProjectID, made[0]); err != nil {
-			return uncertain(cause, made, err)
+	case len(made) == 1 && access.GeneratedUsername(m.request.Username, m.request.ProjectID):
+		if err := m.RevokeDeployToken(ctx, m.request.ProjectID, made[0]); err != nil {
+			return &Error{
+				Action: cause.Action, Kind: KindUncertain, Status: cause.Status, Said: joinSaid(cause, err), TokenIDs: made, cause: cause,
+				Advice: fmt.Sprintf("Deploy token %d was made, and its secret got lost. It could not be revoked again; revoke it in GitLab.", made[0]),
+			}
 		}
 		return nil
 	default:
-		return uncertain(cause, made, nil)
+		return &Error{
+			Action: cause.Action, Kind: KindUncertain, Status: cause.Status, Said: cause.Said, TokenIDs: made, cause: cause,
+			Advice: fmt.Sprintf("Deploy tokens that may come from this request and whose secret nobody has: %v. "+
+				"They were left alone, because they cannot be told from somebody else's. Revoke them in GitLab if they are not in use.", made),
+		}
 	}
 }
 
-func uncertain(cause *Error, made []int64, because error) *Error {
-	e := &Error{
-		Action: cause.Action, Kind: KindUncertain, Status: cause.Status, Said: cause.Said, TokenIDs: made,
-		Advice: fmt.Sprintf("Deploy tokens that may come from this request and whose secret nobody has: %v. "+
-			"They were left alone, because they cannot be told from somebody else's. Revoke them in GitLab if they are not in use.", made),
-		cause: cause,
+// made lists the tokens that may come from this request.
+func (m minting) made(ctx context.Context) ([]int64, error) {
+	tokens, err := m.DeployTokens(ctx, m.request.ProjectID)
+	if err != nil {
+		return nil, err
 	}
-	if because != nil {
-		e.Said += "; then " + because.Error()
+	var made []int64
+	for _, token := range tokens {
+		if token.ID > m.newest && token.Name == m.request.Name && token.Username == m.request.Username && !slices.Contains(m.request.Known, token.ID) {
+			made = append(made, token.ID)
+		}
 	}
-	return e
+	return made, nil
+}
+
+// revokeLate removes tokens of earlier tries that GitLab made after all. What
+// cannot be removed carries our username, so the next plan retires it.
+func (m minting) revokeLate(ctx context.Context, mintedID int64) {
+	if !access.GeneratedUsername(m.request.Username, m.request.ProjectID) {
+		return
+	}
+	made, err := m.made(ctx)
+	if err != nil {
+		return
+	}
+	for _, id := range made {
+		if id != mintedID {
+			_ = m.RevokeDeployToken(ctx, m.request.ProjectID, id)
+		}
+	}
+}
+
+// outlive is a context for cleaning up: it goes on when the operation was
+// interrupted, and lasts at least for a while.
+func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
+	end := time.Now().Add(afterwards)
+	if deadline, ok := ctx.Deadline(); ok && deadline.After(end) && ctx.Err() == nil {
+		end = deadline
+	}
+	return context.WithDeadline(context.WithoutCancel(ctx), end)
+}
+
+// joinSaid tells both halves of a failure.
+func joinSaid(cause *Error, then error) string {
+	var next *Error
+	if errors.As(then, &next) && cause.Said == "" {
+		return "then " + next.Error()
+	}
+	return cause.Said + "; then " + then.Error()
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"time"
 
 	gogitlab "gitlab.com/gitlab-org/api/client-go/v2"
 
@@ -96,12 +97,20 @@ func (c *Client) getProject(ctx context.Context, ref string) (answer, error) {
 // CheckToken asks GitLab who the token's user is, and so whether the token works.
 func (c *Client) CheckToken(ctx context.Context) error {
 	const action = "check the provider's token"
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	got, err := c.request(ctx, http.MethodGet, "user", nil)
 	switch {
 	case err != nil:
 		return c.noAnswer(action, err)
 	case got.status != http.StatusOK:
 		return c.refused(action, got)
+	}
+	var user struct {
+		ID int64 `json:"id"`
+	}
+	if err := json.Unmarshal(got.body, &user); err != nil || user.ID == 0 {
+		return c.garbled(action, got)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package gitlab
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -20,6 +21,8 @@ const (
 	// firstPause doubles with each retry.
 	firstPause = 250 * time.Millisecond
 	maxPause   = 8 * time.Second
+	// maxHint bounds a server's hint for operations without a deadline.
+	maxHint = 5 * time.Minute
 	// maxBody bounds what is read of an answer. A page of 100 projects has about 400 KiB.
 	maxBody = 32 << 20
 )
@@ -66,8 +69,12 @@ func (c *call) result(ctx context.Context, err error) (answer, error) {
 }
 
 // recorder keeps the last answer of each call. It reads the whole body inside the
-// round trip, so that a connection cut in the middle of it counts as broken.
-type recorder struct{ next http.RoundTripper }
+// round trip, so that a connection cut in the middle of it counts as broken and a
+// stalled one runs into the timeout.
+type recorder struct {
+	next    http.RoundTripper
+	timeout time.Duration
+}
 
 func (r recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	c := callOf(req.Context())
@@ -75,17 +82,14 @@ func (r recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 		c.last = nil
 		c.tries++
 	}
-	resp, err := r.next.RoundTrip(req)
+	ctx, cancel := context.WithTimeout(req.Context(), r.timeout)
+	defer cancel()
+	resp, body, err := r.readWhole(req.WithContext(ctx))
 	if err != nil {
+		if ctx.Err() != nil && req.Context().Err() == nil {
+			err = fmt.Errorf("no whole answer within %s", r.timeout)
+		}
 		return nil, err
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
-	_ = resp.Body.Close()
-	if err != nil {
-		return nil, fmt.Errorf("the answer broke off: %w", err)
-	}
-	if len(body) > maxBody {
-		return nil, fmt.Errorf("the answer is larger than %d bytes", maxBody)
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	if c != nil {
@@ -93,6 +97,24 @@ func (r recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	return resp, nil
 }
+
+func (r recorder) readWhole(req *http.Request) (*http.Response, []byte, error) {
+	// Go's transport repeats even a POST with one of these.
+	req.Header.Del("Idempotency-Key")
+	req.Header.Del("X-Idempotency-Key")
+	resp, err := r.next.RoundTrip(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	_ = resp.Body.Close()
+	if err == nil && len(body) > maxBody {
+		err = errTooLarge
+	}
+	return resp, body, err
+}
+
+var errTooLarge = errors.New("the answer is larger than any of GitLab's")
 
 // retryPolicy decides which requests are repeated, and when.
 type retryPolicy struct {
@@ -121,8 +143,12 @@ func (p retryPolicy) check(ctx context.Context, resp *http.Response, err error) 
 		return false, nil
 	}
 
-	if wait, hinted := retryHint(resp, time.Now()); hinted {
-		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
+	if wait, spread, hinted := hintedPause(resp, c.tries); hinted {
+		limit := maxHint
+		if deadline, ok := ctx.Deadline(); ok {
+			limit = time.Until(deadline)
+		}
+		if wait+spread > limit {
 			return false, &hintTooLateError{status: resp.StatusCode, wait: wait}
 		}
 		return true, nil
@@ -134,11 +160,19 @@ func (p retryPolicy) check(ctx context.Context, resp *http.Response, err error) 
 // backoff is a retryablehttp.Backoff. Jitter keeps the ten requests that Terraform
 // makes at once from coming back at once.
 func (p retryPolicy) backoff(_, _ time.Duration, attempt int, resp *http.Response) time.Duration {
-	if wait, hinted := retryHint(resp, time.Now()); hinted {
-		return p.pause(wait + jitter(wait/20))
+	if wait, spread, hinted := hintedPause(resp, attempt+1); hinted {
+		return p.pause(wait + jitter(spread))
 	}
 	wait := unhintedPause(attempt + 1)
 	return p.pause(wait/2 + jitter(wait/2))
+}
+
+// hintedPause is at least what the server asks for, and never less than without a
+// hint: a clock that is ahead makes a hint that is over. The spread comes on top.
+func hintedPause(resp *http.Response, tries int) (wait, spread time.Duration, hinted bool) {
+	hint, hinted := retryHint(resp, time.Now())
+	wait = max(hint, unhintedPause(tries))
+	return wait, wait / 10, hinted
 }
 
 // unhintedPause is the longest pause after that many tries.
@@ -164,12 +198,16 @@ func repeatable(method string, resp *http.Response, err error) bool {
 	if resp.StatusCode == http.StatusTooManyRequests {
 		return true
 	}
+	switch resp.StatusCode {
+	case http.StatusRequestTimeout, http.StatusConflict: // the latter is a resource lock
+		return idempotent
+	}
 	return idempotent && resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented
 }
 
 func neverSent(err error) bool {
 	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
+	return errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect")
 }
 
 // permanent errors do not go away by trying again.
@@ -178,9 +216,10 @@ func permanent(err error) bool {
 		authority x509.UnknownAuthorityError
 		hostname  x509.HostnameError
 		invalid   x509.CertificateInvalidError
+		plain     tls.RecordHeaderError
 		dns       *net.DNSError
 	)
-	return errors.As(err, &authority) || errors.As(err, &hostname) || errors.As(err, &invalid) ||
+	return errors.Is(err, errTooLarge) || errors.As(err, &plain) || errors.As(err, &authority) || errors.As(err, &hostname) || errors.As(err, &invalid) ||
 		errors.As(err, &dns) && dns.IsNotFound
 }
 

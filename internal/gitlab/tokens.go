@@ -44,40 +44,73 @@ func (t tokenJSON) deployToken() (access.DeployToken, bool) {
 	return token, true
 }
 
+// listTries: a list that changes while its pages are read is read again.
+const listTries = 3
+
 // DeployTokens lists all deploy tokens of a project, dead ones included. The list is complete or an error.
 func (c *Client) DeployTokens(ctx context.Context, projectID int64) ([]access.DeployToken, error) {
 	action := fmt.Sprintf("list the deploy tokens of project %d", projectID)
-	var tokens []access.DeployToken
+	for range listTries {
+		tokens, steady, err := c.listTokens(ctx, action, projectID)
+		if err != nil {
+			return nil, err
+		}
+		if steady {
+			return tokens, nil
+		}
+	}
+	return nil, &Error{Action: action, Said: "the list kept changing while it was read", Advice: "Apply again."}
+}
+
+// listTokens reads all pages. The list is not steady if its length changed
+// between two pages: a row may then have moved to a page already read.
+func (c *Client) listTokens(ctx context.Context, action string, projectID int64) (tokens []access.DeployToken, steady bool, err error) {
+	var total string
+	steady = true
 	for page := 1; page <= maxPages; page++ {
 		query := &gogitlab.ListOptions{Page: int64(page), PerPage: tokensPerPage}
 		got, err := c.request(ctx, http.MethodGet, tokensPath(projectID), query)
 		if err != nil {
-			return nil, c.noAnswer(action, err)
+			return nil, false, c.noAnswer(action, err)
 		}
 		if got.status != http.StatusOK {
-			return nil, c.refused(action, got)
+			return nil, false, c.refused(action, got)
 		}
-		var rows []tokenJSON
-		if err := json.Unmarshal(got.body, &rows); err != nil || rows == nil {
-			return nil, c.garbled(action, got)
+		rows, ok := readTokens(got.body)
+		if !ok {
+			return nil, false, c.garbled(action, got)
 		}
-		for _, row := range rows {
-			token, ok := row.deployToken()
-			if !ok {
-				return nil, c.garbled(action, got)
-			}
-			tokens = append(tokens, token)
+		tokens = append(tokens, rows...)
+		if page > 1 && got.header.Get("X-Total") != total {
+			steady = false
 		}
+		total = got.header.Get("X-Total")
 		// Links carry the host that GitLab thinks it has, so pages go by number.
 		// A full page is followed also when a proxy dropped the header.
 		if got.header.Get("X-Next-Page") == "" && len(rows) < tokensPerPage {
-			return withoutRepeats(tokens), nil
+			return withoutRepeats(tokens), steady, nil
 		}
 	}
-	return nil, &Error{Action: action, Said: fmt.Sprintf("the list did not end after %d pages", maxPages)}
+	return nil, false, &Error{Action: action, Said: fmt.Sprintf("the list did not end after %d pages", maxPages)}
 }
 
-// withoutRepeats drops rows that two pages share because a token was deleted in between.
+func readTokens(body []byte) ([]access.DeployToken, bool) {
+	var rows []tokenJSON
+	if err := json.Unmarshal(body, &rows); err != nil || rows == nil {
+		return nil, false
+	}
+	tokens := make([]access.DeployToken, 0, len(rows))
+	for _, row := range rows {
+		token, ok := row.deployToken()
+		if !ok {
+			return nil, false
+		}
+		tokens = append(tokens, token)
+	}
+	return tokens, true
+}
+
+// withoutRepeats drops rows that two pages share because the list grew in between.
 func withoutRepeats(tokens []access.DeployToken) []access.DeployToken {
 	slices.SortStableFunc(tokens, func(a, b access.DeployToken) int { return int(a.ID - b.ID) })
 	return slices.CompactFunc(tokens, func(a, b access.DeployToken) bool { return a.ID == b.ID })

@@ -2,13 +2,16 @@ package gitlab_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -234,7 +237,7 @@ func TestTrap_twoWordingsOf404(t *testing.T) {
 	wantKind(t, err, gitlab.KindProjectNotFound)
 
 	// Neither wording: a proxy, a wrong base URL, an unknown route.
-	for _, body := range []string{`{"error":"404 Not Found"}`, `{"message":"404 Not Found"}`, "<html>404</html>", "", `{"message":"404 Group Not Found"}`} {
+	for _, body := range []string{`{"error":"404 Not Found"}`, `{"message":"404 Not Found"}`, "<html>404</html>", "", `{"message":"404 Group Not Found"}`, "404 Not found\n", `{"error":"404 Not found"}`, "404 Project Not Found"} {
 		b.gitlab.Inject(gitlabtest.Fault{Status: 404, Body: body})
 		_, err := b.client.DeployToken(t.Context(), b.project.ID, 999)
 		wantKind(t, err, gitlab.KindOther)
@@ -355,7 +358,7 @@ func TestTrap_getsAreRepeated(t *testing.T) {
 }
 
 func TestTrap_definiteRefusalsAreNotRepeated(t *testing.T) {
-	for _, status := range []int{400, 401, 403, 404, 409} {
+	for _, status := range []int{400, 401, 403, 404, 501} {
 		b := newBenchIn(t, fmt.Sprint(status))
 		b.gitlab.Inject(gitlabtest.Fault{Match: getProject, Status: status, Times: gitlabtest.Always})
 		if _, err := b.client.Project(b.Context(), "acme/shop"); err == nil {
@@ -391,7 +394,7 @@ func TestTrap_postIsNeverRepeatedBlindly(t *testing.T) {
 		"cut in the middle of the answer": {gitlabtest.Fault{When: gitlabtest.During}, 2},
 		"an answer that is not GitLab's":  {gitlabtest.Fault{Status: 200, Body: "<html>Sign in</html>", When: gitlabtest.After}, 2},
 		"201 without the secret":          {gitlabtest.Fault{Status: 201, Body: `{"id":1,"revoked":false}`, When: gitlabtest.After}, 2},
-		"a timeout after the POST":        {gitlabtest.Fault{Pause: 300 * time.Millisecond}, 2},
+		"a timeout after the POST":        {gitlabtest.Fault{Pause: 300 * time.Millisecond, When: gitlabtest.After}, 2},
 		"429 was not carried out":         {gitlabtest.EndpointLimited("", time.Second), 2},
 		"500 twice":                       {gitlabtest.Fault{Status: 500, Times: 2, When: gitlabtest.After}, 3},
 		"nothing goes wrong":              {gitlabtest.Fault{Skip: 1000}, 1},
@@ -446,7 +449,7 @@ func TestTrap_uncertainPostThatCannotBeToldApart(t *testing.T) {
 		b := newBench(t)
 		b.gitlab.Inject(gitlabtest.Fault{Match: postToken, Status: 502})
 		b.gitlab.OnRequest(func(r gitlabtest.Request) {
-			if r.String() == postToken && b.gitlab.CountRequests(postToken) == 0 {
+			if r.String() == postToken && b.gitlab.CountRequests(postToken) == 1 {
 				b.gitlab.CreateDeployToken(b.project, access.DefaultName, "somebody", time.Time{}, "read_registry")
 			}
 		})
@@ -503,5 +506,136 @@ func TestMint_sendsMillisecondsInUTC(t *testing.T) {
 	request.ExpiresAt = time.Time{}
 	if minted, err = b.client.MintDeployToken(t.Context(), request); err != nil || !minted.ExpiresAt.IsZero() {
 		t.Errorf("permanent: %s, %v", minted.ExpiresAt, err)
+	}
+}
+
+func TestTrap_theServerIsStillAtWorkWhenTheClientGivesUp(t *testing.T) {
+	b := newBench(t, func(o *gitlab.Options) {
+		o.AnswerTimeout = 150 * time.Millisecond
+		o.Pause = func(time.Duration) time.Duration { return 120 * time.Millisecond }
+	})
+	b.gitlab.Inject(gitlabtest.Fault{Match: postToken, Pause: 250 * time.Millisecond})
+	minted, err := b.client.MintDeployToken(t.Context(), b.request())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if active := b.gitlab.ActiveTokens(b.project); len(active) != 1 || active[0].ID != minted.ID {
+		t.Errorf("%d live tokens", len(active))
+	}
+}
+
+func TestTrap_outOfTimeIsNeverCertain(t *testing.T) {
+	b := newBench(t)
+	b.gitlab.Inject(gitlabtest.Fault{Match: postToken, Pause: 300 * time.Millisecond})
+	ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
+	defer cancel()
+	_, err := b.client.MintDeployToken(ctx, b.request())
+	if e := wantKind(t, err, gitlab.KindUncertain); !strings.Contains(e.Advice, "next plan") {
+		t.Errorf("advice: %s", e.Advice)
+	}
+}
+
+func TestTrap_theInquestNeverRevokesAKnownToken(t *testing.T) {
+	b := newBench(t)
+	request := b.request()
+	current := b.gitlab.CreateDeployToken(b.project, request.Name, request.Username, time.Time{}, "read_registry")
+	// The list before the POST misses it, the list after does not.
+	b.gitlab.Inject(gitlabtest.Fault{Match: listTokens, Status: 200, Body: "[]"})
+	b.gitlab.Inject(gitlabtest.Fault{Match: postToken, Status: 500})
+	request.Known = []int64{current.ID}
+	if _, err := b.client.MintDeployToken(t.Context(), request); err != nil {
+		t.Fatal(err)
+	}
+	if active := b.gitlab.ActiveTokens(b.project); len(active) != 2 || active[0].ID != current.ID {
+		t.Errorf("the current token did not survive: %d live", len(active))
+	}
+}
+
+func TestTrap_mintsPauseBetweenTries(t *testing.T) {
+	b := newBench(t)
+	b.gitlab.Inject(gitlabtest.Fault{Match: postToken, Status: 500, Header: map[string]string{"Retry-After": "20"}})
+	if _, err := b.client.MintDeployToken(t.Context(), b.request()); err != nil {
+		t.Fatal(err)
+	}
+	if len(b.pauses) != 1 || b.pauses[0] < 20*time.Second {
+		t.Errorf("paused %v, GitLab asked for 20s", b.pauses)
+	}
+}
+
+func TestTrap_aHintThatIsOverStillMeansAPause(t *testing.T) {
+	b := newBench(t)
+	b.gitlab.Inject(gitlabtest.Fault{Match: getProject, Times: 3, Status: 429, Header: map[string]string{"Retry-After": "0"}})
+	if _, err := b.client.Project(t.Context(), "acme/shop"); err != nil {
+		t.Fatal(err)
+	}
+	for _, pause := range b.pauses {
+		if pause < 250*time.Millisecond {
+			t.Errorf("paused %v", b.pauses)
+		}
+	}
+}
+
+func TestTrap_withoutADeadlineHintsAreBounded(t *testing.T) {
+	b := newBench(t)
+	b.gitlab.Inject(gitlabtest.EndpointLimited(getProject, 24*time.Hour))
+	_, err := b.client.Project(t.Context(), "acme/shop")
+	wantKind(t, err, gitlab.KindTooLate)
+}
+
+func TestTrap_answersThatEchoCredentials(t *testing.T) {
+	b := newBench(t, func(o *gitlab.Options) { o.Headers = map[string]string{"X-Gate": "gatekeeper-word"} })
+	secret := b.deployToken(time.Time{}).Secret
+	basic := base64.StdEncoding.EncodeToString([]byte("user:" + secret))
+	b.gitlab.Inject(gitlabtest.Fault{Times: gitlabtest.Always, Status: 403, Body: "debug: " + b.token + " gatekeeper-word " + secret + " " + basic})
+	var texts []string
+	_, err := b.client.Project(t.Context(), "acme/shop")
+	texts = append(texts, err.Error())
+	err = b.client.VerifyPull(t.Context(), "acme/shop", "user", access.Secret(secret))
+	texts = append(texts, err.Error())
+	for _, leak := range []string{b.token, "gatekeeper-word"} {
+		if strings.Contains(texts[0]+texts[1], leak) {
+			t.Errorf("leaks: %v", texts)
+		}
+	}
+	if strings.Contains(texts[1], secret) || strings.Contains(texts[1], basic) {
+		t.Errorf("leaks: %s", texts[1])
+	}
+	b.gitlab.ClearFaults()
+	b.gitlab.Inject(gitlabtest.Fault{Status: 302, Header: map[string]string{"Location": "https://u:hunter2@other.example.com/sign_in;session=abc?token=x"}})
+	_, err = b.client.Project(t.Context(), "acme/shop")
+	if text := err.Error(); !strings.Contains(text, "https://other.example.com/sign_in") || strings.Contains(text, "hunter2") || strings.Contains(text, "session") {
+		t.Errorf("got %s", text)
+	}
+}
+
+func TestTrap_oauthTokensAreBearers(t *testing.T) {
+	b := newBench(t)
+	b.token = b.gitlab.CreateOAuthToken(b.gitlab.Maintainer(b.project), "api")
+	if _, err := b.newClient().DeployTokens(t.Context(), b.project.ID); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTrap_aStalledBodyRunsIntoTheTimeout(t *testing.T) {
+	t.Parallel()
+	var tries atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if tries.Add(1) > 1 {
+			_, _ = io.WriteString(w, `{"id":1,"path_with_namespace":"a/b"}`)
+			return
+		}
+		_, _ = io.WriteString(w, `{"id":`)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	client, err := gitlab.New(gitlab.Options{
+		BaseURL: server.URL, Token: "t", Retries: 1, AnswerTimeout: 100 * time.Millisecond, Pause: func(time.Duration) time.Duration { return 0 },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Project(t.Context(), "1"); err != nil {
+		t.Error(err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
@@ -46,6 +47,10 @@ func (c *Client) VerifyPull(ctx context.Context, repository, username string, se
 		}
 		got, err := c.askRegistryToken(ctx, repository, username, secret)
 		failure = c.judge(action, repository, got, err)
+		if failure != nil {
+			basic := base64.StdEncoding.EncodeToString([]byte(username + ":" + secret.Reveal()))
+			failure.Said = strings.NewReplacer(secret.Reveal(), "[hidden]", basic, "[hidden]").Replace(failure.Said)
+		}
 		if failure != nil && failure.Status == http.StatusUnauthorized {
 			c.ban.refused()
 		} else {
@@ -102,7 +107,7 @@ func (c *Client) judge(action, repository string, got answer, err error) *Error 
 	case got.status == http.StatusOK:
 		return &Error{
 			Action: action, Kind: KindNotProven, Status: got.status, Said: "the registry token grants no pull",
-			Advice: "Check the project's container registry settings, a group IP allowlist, and an external authorization service.",
+			Advice: "If the project was renamed since the plan, plan again. Otherwise check its container registry settings, a group IP allowlist, and an external authorization service.",
 		}
 	}
 	failure := c.refused(action, got)
@@ -165,15 +170,15 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // refusals hands out permits for requests that may be refused. A refused request
-// keeps its permit, so that no number of resources refuses more than the limit.
+// keeps its permit, so that no number of resources is refused more often than the limit.
 type refusals struct {
 	permits chan struct{}
-	used    chan struct{}
 	spent   chan struct{}
+	count   atomic.Int64
 }
 
 func newRefusals(limit int) *refusals {
-	r := &refusals{permits: make(chan struct{}, limit), used: make(chan struct{}, limit), spent: make(chan struct{})}
+	r := &refusals{permits: make(chan struct{}, limit), spent: make(chan struct{})}
 	for range limit {
 		r.permits <- struct{}{}
 	}
@@ -199,8 +204,7 @@ func (r *refusals) acquire(ctx context.Context) error {
 func (r *refusals) release() { r.permits <- struct{}{} }
 
 func (r *refusals) refused() {
-	r.used <- struct{}{}
-	if len(r.used) == cap(r.used) {
+	if r.count.Add(1) == int64(cap(r.permits)) {
 		close(r.spent)
 	}
 }

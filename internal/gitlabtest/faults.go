@@ -24,7 +24,9 @@ type Fault struct {
 	Status int
 	Body   string
 	Header map[string]string
-	// Pause delays the answer by real time; the client may give up before it.
+	// Pause stops the request for real time at the moment of the fault: before it is
+	// carried out, or before it is answered. The client may give up meanwhile; the
+	// request goes on. Without a Status, the connection is then not cut.
 	Pause time.Duration
 
 	seen, struck int
@@ -113,19 +115,17 @@ func (s *Server) takeFault(r Request) *Fault {
 }
 
 // carryOut lets the fault have its way with the answer.
-func (s *Server) carryOut(f *Fault, answer *httptest.ResponseRecorder, r *http.Request, handle func()) {
+func (s *Server) carryOut(f *Fault, answer *httptest.ResponseRecorder, handle func()) {
 	if f == nil {
 		handle()
 		return
 	}
-	if f.When != Before || f.Status == 0 && f.Pause > 0 {
+	if f.When != Before {
 		handle()
 	}
-	if f.Pause > 0 {
-		select {
-		case <-r.Context().Done():
-		case <-time.After(f.Pause):
-		}
+	time.Sleep(f.Pause)
+	if f.When == Before && f.Status == 0 && f.Pause > 0 {
+		handle()
 	}
 	if f.Status != 0 && f.When != During {
 		*answer = *httptest.NewRecorder()

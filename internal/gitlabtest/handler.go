@@ -51,6 +51,9 @@ var routes = []route{
 
 const apiRoot = "/api/v4"
 
+// dashboard is the page that maintenance mode redirects to.
+const dashboard = "/dashboard"
+
 // jwtRoute is the registry's token endpoint in the request log and in faults.
 const jwtRoute = "/jwt/auth"
 
@@ -70,11 +73,14 @@ func (s *Server) handler() http.Handler {
 
 		s.mu.Lock()
 		hooks := append([]func(Request){}, s.hooks...)
+		asked := entry
 		latency := s.options.latency
 		fault := s.takeFault(entry)
+		logged := &entry
+		s.log = append(s.log, logged)
 		s.mu.Unlock()
 		for _, hook := range hooks {
-			hook(entry)
+			hook(asked)
 		}
 		if latency > 0 {
 			select {
@@ -85,14 +91,13 @@ func (s *Server) handler() http.Handler {
 
 		answer := httptest.NewRecorder()
 		body, _ := io.ReadAll(r.Body)
-		s.carryOut(fault, answer, r, func() {
+		s.carryOut(fault, answer, func() {
 			r.Body = io.NopCloser(bytes.NewReader(body))
 			s.answer(answer, r, path, found, vars)
 		})
-		entry.Status = answer.Code
-		entry.Cut = fault != nil && fault.cuts()
 		s.mu.Lock()
-		s.log = append(s.log, entry)
+		logged.Status = answer.Code
+		logged.Cut = fault != nil && fault.cuts()
 		s.mu.Unlock()
 		send(w, answer, fault)
 	})
@@ -112,6 +117,10 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, path string, fou
 		s.jwtAuth(w, r)
 		return
 	}
+	if path == dashboard && r.Method == http.MethodGet {
+		(&exchange{ResponseWriter: w, request: r}).text(http.StatusOK, "<html><body>GitLab</body></html>")
+		return
+	}
 	x := &exchange{ResponseWriter: w, request: r, vars: vars}
 	if s.world.maintenance && r.Method != http.MethodGet && r.Method != http.MethodHead {
 		s.refuseWrite(x)
@@ -121,6 +130,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, path string, fou
 		x.json(http.StatusNotFound, map[string]any{"error": "404 Not Found"})
 		return
 	}
+	s.tellLimits(x)
 	if !x.readParams() || !s.authenticate(x) {
 		return
 	}
@@ -133,7 +143,7 @@ func (s *Server) refuseWrite(x *exchange) {
 		x.message(http.StatusServiceUnavailable, "GitLab Maintenance: system is in maintenance mode")
 		return
 	}
-	x.Header().Set("Location", s.URL+"/dashboard")
+	x.Header().Set("Location", s.URL+dashboard)
 	x.text(http.StatusMovedPermanently, "<html><body>You are being redirected.</body></html>")
 }
 
@@ -207,15 +217,16 @@ func (x *exchange) readParams() bool {
 // authenticate finds the caller. Job tokens are not for these endpoints: with
 // one, a request is anonymous.
 func (s *Server) authenticate(x *exchange) bool {
-	value := x.request.Header.Get("Private-Token")
-	if value == "" {
-		value, _ = strings.CutPrefix(x.request.Header.Get("Authorization"), "Bearer ")
+	value, isBearer := strings.CutPrefix(x.request.Header.Get("Authorization"), "Bearer ")
+	if !isBearer {
+		value = x.request.Header.Get("Private-Token")
 	}
 	if value == "" {
 		return true
 	}
 	for _, t := range s.world.accessTokens {
-		if t.value == value {
+		// PRIVATE-TOKEN is not for OAuth tokens.
+		if t.value == value && (isBearer || !t.oauth) {
 			return s.acceptToken(x, t)
 		}
 	}
@@ -243,7 +254,8 @@ func (s *Server) acceptToken(x *exchange, t *accessToken) bool {
 		return false
 	}
 	reads := x.request.Method == http.MethodGet
-	if !hasAny(t.scopes, "api") && !(reads && hasAny(t.scopes, "read_api")) {
+	self := reads && strings.HasSuffix(x.request.URL.Path, "/user") && hasAny(t.scopes, "read_user")
+	if !hasAny(t.scopes, "api") && !(reads && hasAny(t.scopes, "read_api")) && !self {
 		scope := "api"
 		if reads {
 			scope = "api read_api"
@@ -306,7 +318,7 @@ func (s *Server) project(x *exchange) *Project {
 	}
 	_, rest, _ := strings.Cut(x.request.URL.EscapedPath(), "/projects/")
 	_, rest, _ = strings.Cut(rest, "/")
-	location := fmt.Sprintf("%s%s/projects/%d", s.options.externalURL, apiRoot, p.ID)
+	location := fmt.Sprintf("%s%s%s/projects/%d", s.options.externalURL, s.options.relativeRoot, apiRoot, p.ID)
 	if rest != "" {
 		location += "/" + rest
 	}
@@ -317,11 +329,23 @@ func (s *Server) project(x *exchange) *Project {
 
 func (s *Server) group(x *exchange) *Group {
 	g := s.world.findGroup(x.vars["id"])
-	if g == nil || g.Visibility != "public" && g.roleIn(x.user) == NoRole {
+	seen := g != nil && (g.Visibility == "public" || g.Visibility == "internal" && x.user != nil || g.roleIn(x.user) > NoRole)
+	if !seen {
 		x.message(http.StatusNotFound, "404 Group Not Found")
 		return nil
 	}
 	return g
+}
+
+// tellLimits adds what newer servers say of the general throttle on every answer.
+// It does not speak of the limits of single endpoints.
+func (s *Server) tellLimits(x *exchange) {
+	h := x.Header()
+	h.Set("RateLimit-Name", "throttle_authenticated_api")
+	h.Set("RateLimit-Limit", "2000")
+	h.Set("RateLimit-Observed", "1")
+	h.Set("RateLimit-Remaining", "1999")
+	h.Set("RateLimit-Reset", fmt.Sprint(time.Now().Add(time.Minute).Unix()))
 }
 
 func withoutCredentials(h http.Header) http.Header {

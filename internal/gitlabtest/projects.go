@@ -35,10 +35,10 @@ func (s *Server) getProject(x *exchange) {
 // projectEntity is the project as that caller sees it. Anonymous callers and
 // simple lists get the basic entity, callers below Maintainer no Auto DevOps.
 func (s *Server) projectEntity(p *Project, caller *User, simple bool) map[string]any {
-	name := p.Path[strings.LastIndex(p.Path, "/")+1:]
+	name := p.path[strings.LastIndex(p.path, "/")+1:]
 	entity := map[string]any{
-		"id": p.ID, "name": name, "path": name, "path_with_namespace": p.Path,
-		"web_url": s.options.externalURL + "/" + p.Path, "default_branch": "main",
+		"id": p.ID, "name": name, "path": name, "path_with_namespace": p.path,
+		"web_url": s.options.externalURL + "/" + p.path, "default_branch": "main",
 	}
 	if caller != nil && !simple {
 		maps.Copy(entity, s.fullProjectEntity(p, caller))
@@ -67,11 +67,11 @@ func (s *Server) fullProjectEntity(p *Project, caller *User) map[string]any {
 		entity["marked_for_deletion_on"] = p.deletionOn.Format(time.DateOnly)
 	}
 	if s.world.registryEnabled {
-		entity["container_registry_image_prefix"] = s.options.registryHost + "/" + strings.ToLower(p.Path)
+		entity["container_registry_image_prefix"] = s.options.registryHost + "/" + strings.ToLower(p.path)
 	}
 	if role >= Maintainer {
 		entity["auto_devops_enabled"] = s.world.effectiveAutoDevOps(p)
-		entity["auto_devops_deploy_strategy"] = "continuous"
+		entity["auto_devops_deploy_strategy"] = orElse(p.strategy, "continuous")
 	}
 	return entity
 }
@@ -93,12 +93,18 @@ func (s *Server) putProject(x *exchange) {
 	allowed := map[string][]string{
 		"visibility":                      {"private", "internal", "public"},
 		"container_registry_access_level": {"disabled", "private", "enabled"},
+		"auto_devops_deploy_strategy":     {"continuous", "manual", "timed_incremental"},
 	}
-	for _, name := range []string{"visibility", "container_registry_access_level"} {
+	for name := range allowed {
 		if value, given := x.params[name]; given && !slices.Contains(allowed[name], fmt.Sprint(value)) {
 			x.json(http.StatusBadRequest, map[string]any{"error": name + " does not have a valid value"})
 			return
 		}
+	}
+	autoDevOps, ok := x.autoDevOps()
+	if !ok {
+		x.json(http.StatusBadRequest, map[string]any{"error": "auto_devops_enabled is invalid"})
+		return
 	}
 	if value, given := x.params["visibility"]; given {
 		p.visibility = fmt.Sprint(value)
@@ -106,15 +112,28 @@ func (s *Server) putProject(x *exchange) {
 	if value, given := x.params["container_registry_access_level"]; given {
 		p.registryLevel = fmt.Sprint(value)
 	}
-	if value, given := x.params["auto_devops_enabled"]; given {
-		enabled, err := strconv.ParseBool(fmt.Sprint(value))
-		if err != nil {
-			x.json(http.StatusBadRequest, map[string]any{"error": "auto_devops_enabled is invalid"})
-			return
-		}
-		s.saveAutoDevOps(p, &enabled)
+	_, setsFlag := x.params["auto_devops_enabled"]
+	strategy, setsStrategy := x.params["auto_devops_deploy_strategy"]
+	if setsStrategy {
+		p.strategy = fmt.Sprint(strategy)
+	}
+	if setsStrategy && !setsFlag && p.record != nil {
+		autoDevOps = p.record.enabled
+	}
+	if setsFlag || setsStrategy {
+		s.saveAutoDevOps(p, autoDevOps)
 	}
 	x.json(http.StatusOK, s.projectEntity(p, x.user, false))
+}
+
+// autoDevOps is the setting in the request; nil unsets it.
+func (x *exchange) autoDevOps() (*bool, bool) {
+	value := x.params["auto_devops_enabled"]
+	if value == nil {
+		return nil, true
+	}
+	enabled, err := strconv.ParseBool(fmt.Sprint(value))
+	return &enabled, err == nil
 }
 
 func (s *Server) getGroup(x *exchange) {
@@ -175,6 +194,14 @@ const (
 // page answers with one page of the list. The links carry the host that GitLab
 // believes it has.
 func (s *Server) page(x *exchange, all []any) {
+	for _, name := range []string{"page", "per_page"} {
+		if value, given := x.params[name]; given {
+			if _, err := strconv.Atoi(fmt.Sprint(value)); err != nil {
+				x.json(http.StatusBadRequest, map[string]any{"error": name + " is invalid"})
+				return
+			}
+		}
+	}
 	number := x.positive("page", 1)
 	perPage := min(x.positive("per_page", defaultPerPage), mostPerPage)
 	total := len(all)
@@ -191,7 +218,7 @@ func (s *Server) page(x *exchange, all []any) {
 		query := x.request.URL.Query()
 		query.Set("page", fmt.Sprint(page))
 		query.Set("per_page", fmt.Sprint(perPage))
-		return fmt.Sprintf("<%s%s?%s>; rel=%q", s.options.externalURL, x.request.URL.Path, query.Encode(), rel)
+		return fmt.Sprintf("<%s%s?%s>; rel=%q", s.options.externalURL, x.request.URL.EscapedPath(), query.Encode(), rel)
 	}
 	var links []string
 	if number > 1 {

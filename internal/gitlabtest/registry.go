@@ -40,6 +40,7 @@ type login struct {
 	deployToken *deployToken
 	job         *Job
 	user        *User
+	scopes      []string
 }
 
 func (s *Server) jwtAuth(w http.ResponseWriter, r *http.Request) {
@@ -108,7 +109,7 @@ func (s *Server) login(username, password string) *login {
 	for _, t := range s.world.accessTokens {
 		alive := !t.revoked && (t.expiresAt.IsZero() || now.Before(t.expiresAt)) && !t.user.Blocked
 		if t.value == password && alive && hasAny(t.scopes, "api", "read_registry", "write_registry") {
-			return &login{user: t.user}
+			return &login{user: t.user, scopes: t.scopes}
 		}
 	}
 	return nil
@@ -138,7 +139,7 @@ func (s *Server) grant(who *login, scope string) (Grant, bool) {
 // projectOfRepository: repositories live at the project's path or below it, in lower case.
 func (s *Server) projectOfRepository(name string) *Project {
 	for _, p := range s.world.projects {
-		path := strings.ToLower(p.Path)
+		path := strings.ToLower(p.path)
 		if name == path || strings.HasPrefix(name, path+"/") {
 			return p
 		}
@@ -158,8 +159,10 @@ func (s *Server) mayPull(p *Project, who *login) bool {
 		return hasAny(who.deployToken.scopes, "read_registry") && s.reaches(who.deployToken, p)
 	case who.job != nil:
 		return who.job.project == p
+	case p.visibility == "private" || !open:
+		return p.roleIn(who.user) >= Reporter
 	default:
-		return p.roleIn(who.user) >= Reporter || open && p.visibleTo(who.user)
+		return true
 	}
 }
 
@@ -172,7 +175,7 @@ func (s *Server) mayPush(p *Project, who *login) bool {
 	case who.job != nil:
 		return who.job.project == p
 	default:
-		return p.roleIn(who.user) >= Developer
+		return p.roleIn(who.user) >= Developer && hasAny(who.scopes, "api", "write_registry")
 	}
 }
 

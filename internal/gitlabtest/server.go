@@ -38,7 +38,7 @@ type Server struct {
 	mu     sync.Mutex
 	world  world
 	faults []*Fault
-	log    []Request
+	log    []*Request
 	hooks  []func(Request)
 }
 
@@ -189,7 +189,11 @@ func (r Request) String() string { return r.Method + " " + r.Route }
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]Request(nil), s.log...)
+	requests := make([]Request, 0, len(s.log))
+	for _, r := range s.log {
+		requests = append(requests, *r)
+	}
+	return requests
 }
 
 // ForgetRequests empties the request log.

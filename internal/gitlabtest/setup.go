@@ -65,6 +65,14 @@ func (s *Server) CreateAccessToken(u *User, scopes ...string) string {
 	return t.value
 }
 
+// CreateOAuthToken makes an OAuth access token with those scopes, which GitLab
+// accepts only as a bearer token.
+func (s *Server) CreateOAuthToken(u *User, scopes ...string) string {
+	value := s.CreateAccessToken(u, scopes...)
+	s.editAccessToken(value, func(t *accessToken) { t.oauth = true })
+	return value
+}
+
 // RevokeAccessToken revokes a personal access token.
 func (s *Server) RevokeAccessToken(value string) {
 	s.editAccessToken(value, func(t *accessToken) { t.revoked = true })
@@ -108,13 +116,17 @@ func (s *Server) addGroup(path string, o GroupOptions) *Group {
 func (s *Server) CreateProject(path string, o ProjectOptions) *Project {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	groupPath := path[:strings.LastIndex(path, "/")]
+	slash := strings.LastIndex(path, "/")
+	if slash <= 0 {
+		panic("gitlabtest: a project needs a group: " + path)
+	}
+	groupPath := path[:slash]
 	group := s.world.findGroup(groupPath)
 	if group == nil {
 		group = s.addGroup(groupPath, GroupOptions{})
 	}
 	p := &Project{
-		ID: s.world.nextID(), Path: path, group: group,
+		ID: s.world.nextID(), Path: path, path: path, group: group,
 		visibility:    orElse(o.Visibility, "private"),
 		registryLevel: orElse(o.RegistryAccessLevel, "enabled"),
 		members:       map[int64]Role{}, tokenManagers: map[int64]bool{},
@@ -225,8 +237,8 @@ func (s *Server) RenameProject(p *Project, path string) {
 }
 
 func (s *Server) rename(p *Project, path string) {
-	p.oldPaths = append(p.oldPaths, p.Path)
-	p.Path = path
+	p.oldPaths = append(p.oldPaths, p.path)
+	p.path = path
 	if group := s.world.findGroup(path[:strings.LastIndex(path, "/")]); group != nil {
 		p.group = group
 	}
@@ -237,8 +249,8 @@ func (s *Server) ScheduleDeletion(p *Project) {
 	s.edit(func() {
 		now := s.Clock.Now()
 		p.deletionOn = &now
-		p.restorePath = p.Path
-		s.rename(p, fmt.Sprintf("%s-deletion_scheduled-%d", p.Path, p.ID))
+		p.restorePath = p.path
+		s.rename(p, fmt.Sprintf("%s-deletion_scheduled-%d", p.path, p.ID))
 	})
 }
 
@@ -246,14 +258,19 @@ func (s *Server) ScheduleDeletion(p *Project) {
 func (s *Server) RestoreProject(p *Project) {
 	s.edit(func() {
 		p.deletionOn = nil
-		p.Path = p.restorePath
-		p.oldPaths = nil
+		p.oldPaths = slices.DeleteFunc(p.oldPaths, func(old string) bool { return old == p.restorePath })
+		s.rename(p, p.restorePath)
 	})
 }
 
 // SetArchived archives the project or takes it back.
 func (s *Server) SetArchived(p *Project, archived bool) {
 	s.edit(func() { p.archived = archived })
+}
+
+// SetGroupArchived archives the group, and so all below it, or takes it back.
+func (s *Server) SetGroupArchived(g *Group, archived bool) {
+	s.edit(func() { g.archived = archived })
 }
 
 // HideProject makes the project invisible to everybody, as while it is being deleted.
@@ -290,7 +307,7 @@ func (s *Server) edit(change func()) {
 func (s *Server) ProjectPath(p *Project) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return p.Path
+	return p.path
 }
 
 // Token is a deploy token as the world has it, secret included.
@@ -405,18 +422,26 @@ func (s *Server) StartJob(p *Project) *Job {
 	return j
 }
 
-// tokenForJobs: any active token of the name, the project's before its own
-// group's. GitLab does not order them; the oldest is as good a guess as any.
+// SetJobsGetNewest makes jobs get the newest of several tokens of GitLab's own
+// name instead of the oldest. GitLab does not order them, so both are right.
+func (s *Server) SetJobsGetNewest(newest bool) {
+	s.edit(func() { s.world.jobsGetNewest = newest })
+}
+
+// tokenForJobs: any active token of the name, the project's before its own group's.
 func (s *Server) tokenForJobs(p *Project) *deployToken {
-	now := s.Clock.Now()
-	for _, t := range s.world.tokens {
-		if t.project == p && t.name == automaticTokenName && t.active(now) {
-			return t
-		}
+	tokens := slices.Clone(s.world.tokens)
+	if s.world.jobsGetNewest {
+		slices.Reverse(tokens)
 	}
-	for _, t := range s.world.tokens {
-		if t.group != nil && t.group == p.group && t.name == automaticTokenName && t.active(now) {
-			return t
+	for _, belongs := range []func(*deployToken) bool{
+		func(t *deployToken) bool { return t.project == p },
+		func(t *deployToken) bool { return t.group != nil && t.group == p.group },
+	} {
+		for _, t := range tokens {
+			if belongs(t) && t.name == automaticTokenName && t.active(s.Clock.Now()) {
+				return t
+			}
 		}
 	}
 	return nil

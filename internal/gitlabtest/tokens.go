@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // allScopes in the order in which GitLab gives them back.
@@ -182,17 +183,17 @@ func (s *Server) createToken(x *exchange, t *deployToken) {
 	if len(t.scopes) == 0 {
 		problems = append(problems, "Scopes can't be blank")
 	}
-	if len(t.name) > 255 {
+	if utf8.RuneCountInString(t.name) > 255 {
 		problems = append(problems, "Name is too long (maximum is 255 characters)")
 	}
-	if len(t.username) > 255 {
+	if utf8.RuneCountInString(t.username) > 255 {
 		problems = append(problems, "Username is too long (maximum is 255 characters)")
 	}
 	if t.username != "" && !validUsername.MatchString(t.username) {
 		problems = append(problems, "Username can contain only letters, digits, '_', '-', '+', and '.'")
 	}
 	if len(problems) > 0 {
-		x.message(http.StatusBadRequest, strings.Join(problems, " and "))
+		x.message(http.StatusBadRequest, sentence(problems))
 		return
 	}
 	t = s.addToken(t)
@@ -201,13 +202,21 @@ func (s *Server) createToken(x *exchange, t *deployToken) {
 	x.json(http.StatusCreated, entity)
 }
 
+// sentence joins as GitLab's framework does: "a and b", "a, b, and c".
+func sentence(parts []string) string {
+	if len(parts) < 3 {
+		return strings.Join(parts, " and ")
+	}
+	return strings.Join(parts[:len(parts)-1], ", ") + ", and " + parts[len(parts)-1]
+}
+
 // tokenParams is the parameters' part of the validation, which comes before
 // anybody asks for permissions.
 func (s *Server) tokenParams(x *exchange) (*deployToken, bool) {
 	var problems []string
 	t := &deployToken{}
 
-	if name, given := x.params["name"]; given {
+	if name, given := x.params["name"]; given && name != nil {
 		t.name = fmt.Sprint(name)
 	} else {
 		problems = append(problems, "name is missing")
@@ -258,6 +267,8 @@ func splitScopes(given any) []string {
 	return scopes
 }
 
+var forever = time.Date(3000, 1, 1, 0, 0, 0, 0, time.UTC)
+
 // parseExpiry: nothing is no expiry, and so is the year 3000, which is how GitLab
 // stores that. A date alone is the start of that day.
 func parseExpiry(given any) (time.Time, bool) {
@@ -267,7 +278,7 @@ func parseExpiry(given any) (time.Time, bool) {
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", time.DateTime, time.DateOnly} {
 		if at, err := time.Parse(layout, fmt.Sprint(given)); err == nil {
 			at = at.UTC().Truncate(time.Millisecond)
-			if at.Year() >= 3000 {
+			if at.Equal(forever) {
 				return time.Time{}, true
 			}
 			return at, true

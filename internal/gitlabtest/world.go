@@ -40,6 +40,7 @@ type world struct {
 	autoDevOps      bool
 	registryEnabled bool
 	maintenance     bool
+	jobsGetNewest   bool
 	failedLogins    map[string][]time.Time
 	bannedUntil     map[string]time.Time
 }
@@ -71,6 +72,7 @@ type accessToken struct {
 	scopes    []string
 	expiresAt time.Time
 	revoked   bool
+	oauth     bool
 }
 
 // Group is a group or subgroup.
@@ -87,9 +89,10 @@ type Group struct {
 // Project is a project.
 type Project struct {
 	ID int64
-	// Path is the full path at creation; see Server.ProjectPath.
+	// Path is the full path at creation; see Server.ProjectPath for the one now.
 	Path string
 
+	path          string
 	group         *Group
 	visibility    string
 	registryLevel string
@@ -99,6 +102,7 @@ type Project struct {
 	deletionOn    *time.Time
 	restorePath   string
 	hidden        bool
+	strategy      string
 	oldPaths      []string
 	members       map[int64]Role
 	tokenManagers map[int64]bool
@@ -133,7 +137,7 @@ func (t *deployToken) expired(now time.Time) bool {
 
 func (w *world) find(projectRef string) (project *Project, moved bool) {
 	for _, p := range w.projects {
-		if fmt.Sprint(p.ID) == projectRef || strings.Contains(projectRef, "/") && strings.EqualFold(p.Path, projectRef) {
+		if fmt.Sprint(p.ID) == projectRef || strings.Contains(projectRef, "/") && strings.EqualFold(p.path, projectRef) {
 			return p, false
 		}
 	}

@@ -2,7 +2,9 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/gitlab"
 )
@@ -61,6 +64,7 @@ func (p *Provider) resolve(ctx context.Context, c configuration, diags *diag.Dia
 	}
 	if !c.Headers.IsNull() {
 		diags.Append(c.Headers.ElementsAs(ctx, &options.Headers, false)...)
+		checkHeaders(options.Headers, diags)
 	}
 
 	ca := readPEM(c.CACertFile, "cacert_file", diags)
@@ -123,8 +127,8 @@ func (p *Provider) token(c configuration, diags *diag.Diagnostics) string {
 	case strings.HasPrefix(token, jobTokenPrefix) || token == p.getenv("CI_JOB_TOKEN"):
 		diags.AddAttributeError(path.Root("token"), "A job token is not enough",
 			source+" is a CI/CD job token, and such a token cannot manage deploy tokens.\n\n"+wanted)
-	case strings.ContainsAny(token, " \t\r\n"):
-		diags.AddAttributeError(path.Root("token"), "Malformed token", source+" contains white space. Check how it was copied or read from a file.")
+	case strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r == 0x7f }):
+		diags.AddAttributeError(path.Root("token"), "Malformed token", source+" contains white space or control characters. Check how it was copied or read from a file.")
 	}
 	return token
 }
@@ -133,9 +137,40 @@ func readPEM(file types.String, attribute string, diags *diag.Diagnostics) []byt
 	if file.IsNull() {
 		return nil
 	}
-	content, err := os.ReadFile(file.ValueString())
-	if err != nil {
-		diags.AddAttributeError(path.Root(attribute), "Cannot read "+attribute, err.Error()+".")
+	const summary = "Cannot read "
+	name := file.ValueString()
+	if strings.Contains(name, "-----BEGIN") || strings.ContainsAny(name, "\r\n") {
+		// Nothing of the value is repeated here: it may be a private key.
+		diags.AddAttributeError(path.Root(attribute), summary+attribute, attribute+" must be the name of a file, not its content.")
+		return nil
+	}
+	content, err := os.ReadFile(name) //nolint:gosec // the user names the file
+	var failure *os.PathError
+	switch {
+	case errors.As(err, &failure):
+		diags.AddAttributeError(path.Root(attribute), summary+attribute, fmt.Sprintf("%s: %v.", name, failure.Err))
+	case err != nil:
+		diags.AddAttributeError(path.Root(attribute), summary+attribute, err.Error()+".")
+	case len(content) == 0:
+		diags.AddAttributeError(path.Root(attribute), summary+attribute, name+" is empty.")
 	}
 	return content
+}
+
+// ownHeaders are set by the client itself, or would change what a request means.
+var ownHeaders = []string{
+	"Authorization", "Private-Token", "Job-Token", "Deploy-Token", "Host", "Content-Type", "Content-Length", "Accept",
+	"Accept-Encoding", "User-Agent", "Idempotency-Key", "X-Idempotency-Key", "Connection", "Transfer-Encoding",
+}
+
+func checkHeaders(headers map[string]string, diags *diag.Diagnostics) {
+	for name, value := range headers {
+		at := path.Root("headers").AtMapKey(name)
+		switch {
+		case slices.Contains(ownHeaders, http.CanonicalHeaderKey(name)):
+			diags.AddAttributeError(at, "Header cannot be set", name+" is set by the provider itself.")
+		case !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value):
+			diags.AddAttributeError(at, "Malformed header", "A name or value in headers contains characters that HTTP does not allow.")
+		}
+	}
 }

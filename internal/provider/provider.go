@@ -75,7 +75,7 @@ func (p *Provider) Schema(_ context.Context, _ provider.SchemaRequest, resp *pro
 				MarkdownDescription: "A file with PEM certificates to trust for the GitLab instance, instead of the system's."},
 			"client_cert": schema.StringAttribute{Optional: true,
 				MarkdownDescription: "A file with a PEM client certificate, for a GitLab instance behind a proxy that asks for one. Needs `client_key`."},
-			"client_key": schema.StringAttribute{Optional: true,
+			"client_key": schema.StringAttribute{Optional: true, Sensitive: true,
 				MarkdownDescription: "A file with the PEM key of `client_cert`."},
 			"insecure": schema.BoolAttribute{Optional: true,
 				MarkdownDescription: "Do not verify the certificate of the GitLab instance. Default: `false`."},
@@ -114,7 +114,7 @@ func (p *Provider) Configure(ctx context.Context, req provider.ConfigureRequest,
 	}
 	if m.EarlyAuthCheck.ValueBool() {
 		if err := client.CheckToken(ctx); err != nil {
-			registryaccess.AddError(&resp.Diagnostics, "The provider's token does not work", err)
+			registryaccess.AddError(&resp.Diagnostics, "Cannot use the provider's token", err)
 			return
 		}
 	}

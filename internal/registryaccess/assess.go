@@ -2,11 +2,13 @@ package registryaccess
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 
-	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 
@@ -24,6 +26,15 @@ type assessment struct {
 	record      access.Record
 	verdicts    access.Verdicts
 	decision    access.Decision
+}
+
+// knownTokens are the tokens that existed before this operation.
+func (a assessment) knownTokens() []int64 {
+	ids := a.record.TokenIDs()
+	for _, stray := range a.verdicts.Strays {
+		ids = append(ids, stray.TokenID)
+	}
+	return ids
 }
 
 // wanted is what an assessment needs of a known configuration.
@@ -47,32 +58,6 @@ func wantedOf(ctx context.Context, plan model) (wanted, diag.Diagnostics) {
 	}, diags
 }
 
-// undecided reports whether an argument that the decision depends on is unknown.
-func undecided(plan, config model) bool {
-	arguments := []attr.Value{
-		plan.Mode, plan.Name, config.Username, plan.Scopes, plan.Visibility, plan.RegistryAccessLevel, plan.AutoDevOpsEnabled,
-		plan.Permanent, plan.RotateWhenChanged, plan.OnNotRequired,
-	}
-	if slices.ContainsFunc(arguments, attr.Value.IsUnknown) {
-		return true
-	}
-	for _, element := range slices.Concat(plan.Scopes.Elements(), mapValues(plan.RotateWhenChanged.Elements())) {
-		if element.IsUnknown() {
-			return true
-		}
-	}
-	_, known, _ := plan.rotation(context.Background())
-	return !known
-}
-
-func mapValues(m map[string]attr.Value) []attr.Value {
-	values := make([]attr.Value, 0, len(m))
-	for _, v := range m {
-		values = append(values, v)
-	}
-	return values
-}
-
 // assessExisting decides about an access that is in state. The error is an
 // *access.UndecidableError.
 func assessExisting(ctx context.Context, plan, config, state model, private privateData) (assessment, diag.Diagnostics, error) {
@@ -81,7 +66,7 @@ func assessExisting(ctx context.Context, plan, config, state model, private priv
 	diags.Append(more...)
 	record, more := state.record(ctx)
 	diags.Append(more...)
-	verdicts, outdated, more := readPrivate(ctx, private)
+	verdicts, mintedWith, more := readPrivate(ctx, private)
 	diags.Append(more...)
 	if diags.HasError() {
 		return assessment{}, diags, nil
@@ -92,9 +77,16 @@ func assessExisting(ctx context.Context, plan, config, state model, private priv
 
 	a := assessment{facts: facts, schedule: want.policy.Schedule, policy: want.policy, record: record, verdicts: verdicts}
 	a.effective = want.overrides.Apply(facts)
-	a.policy.Changed = changedArguments(plan, config, state)
-	if len(a.policy.Changed) == 0 && record.Current != nil && outdated == record.Current.ID {
-		a.policy.Changed = []string{"the token's arguments"}
+	if record.Current != nil {
+		if mintedWith.TokenID != record.Current.ID {
+			mintedWith = argumentsOf(state, record.Current.ID)
+		}
+		next := plan
+		next.Username = state.Username
+		if !config.Username.IsNull() {
+			next.Username = config.Username
+		}
+		a.policy.Changed = argumentsOf(next, record.Current.ID).differences(mintedWith)
 	}
 	requirement, err := access.Require(want.mode, a.effective)
 	if err != nil {
@@ -105,22 +97,48 @@ func assessExisting(ctx context.Context, plan, config, state model, private priv
 	return a, diags, nil
 }
 
-// changedArguments names the arguments that make a token another one.
-func changedArguments(plan, config, state model) []string {
-	var changed []string
-	if !plan.Name.Equal(state.Name) {
-		changed = append(changed, "name")
+// tokenArguments are the arguments that make a token another one, as a token was
+// minted with them. The values of rotate_when_changed are only recognised.
+type tokenArguments struct {
+	TokenID           int64    `json:"token_id"`
+	Name              string   `json:"name"`
+	Username          string   `json:"username"`
+	Scopes            []string `json:"scopes"`
+	RotateWhenChanged string   `json:"rotate_when_changed"`
+}
+
+func argumentsOf(m model, tokenID int64) tokenArguments {
+	arguments := tokenArguments{TokenID: tokenID, Name: m.Name.ValueString(), Username: m.Username.ValueString()}
+	for _, scope := range m.Scopes.Elements() {
+		arguments.Scopes = append(arguments.Scopes, scope.String())
 	}
-	if !config.Username.IsNull() && !config.Username.Equal(state.Username) {
-		changed = append(changed, "username")
+	slices.Sort(arguments.Scopes)
+	if elements := m.RotateWhenChanged.Elements(); len(elements) > 0 {
+		digest := sha256.New()
+		for _, key := range slices.Sorted(maps.Keys(elements)) {
+			_, _ = fmt.Fprintf(digest, "%q=%s\n", key, elements[key])
+		}
+		arguments.RotateWhenChanged = hex.EncodeToString(digest.Sum(nil))
 	}
-	if !plan.Scopes.Equal(state.Scopes) {
-		changed = append(changed, "scopes")
+	return arguments
+}
+
+// differences names the arguments in which the two differ.
+func (t tokenArguments) differences(other tokenArguments) []string {
+	var names []string
+	if t.Name != other.Name {
+		names = append(names, "name")
 	}
-	if !plan.RotateWhenChanged.Equal(state.RotateWhenChanged) {
-		changed = append(changed, "rotate_when_changed")
+	if t.Username != other.Username {
+		names = append(names, "username")
 	}
-	return changed
+	if !slices.Equal(t.Scopes, other.Scopes) {
+		names = append(names, "scopes")
+	}
+	if t.RotateWhenChanged != other.RotateWhenChanged {
+		names = append(names, "rotate_when_changed")
+	}
+	return names
 }
 
 // dockerConfigOf renders a state's credentials for its registry, whose host may
@@ -143,13 +161,12 @@ type privateData interface {
 const (
 	// verdictsKey holds access.Verdicts: what Read decided by the clock.
 	verdictsKey = "verdicts"
-	// outdatedKey holds the id of a token whose arguments changed while none was
-	// required, so that it was not replaced.
-	outdatedKey = "outdated_token_id"
+	// mintedWithKey holds the tokenArguments of the current token.
+	mintedWithKey = "minted_with"
 )
 
-func readPrivate(ctx context.Context, private privateData) (verdicts access.Verdicts, outdated int64, diags diag.Diagnostics) {
-	for key, target := range map[string]any{verdictsKey: &verdicts, outdatedKey: &outdated} {
+func readPrivate(ctx context.Context, private privateData) (verdicts access.Verdicts, mintedWith tokenArguments, diags diag.Diagnostics) {
+	for key, target := range map[string]any{verdictsKey: &verdicts, mintedWithKey: &mintedWith} {
 		raw, more := private.GetKey(ctx, key)
 		diags.Append(more...)
 		if len(raw) == 0 {
@@ -159,7 +176,7 @@ func readPrivate(ctx context.Context, private privateData) (verdicts access.Verd
 			diags.AddError("Cannot read the private state", fmt.Sprintf("The key %q holds no valid data: %v.", key, err))
 		}
 	}
-	return verdicts, outdated, diags
+	return verdicts, mintedWith, diags
 }
 
 // writePrivate writes a key only if its value changes: drift checks compare

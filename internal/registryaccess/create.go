@@ -59,9 +59,12 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 	unmanaged := access.Unmanaged(now, access.Record{}, access.Sighting{Tokens: s.tokens}, next.Name.ValueString(), "")
 	next.UnmanagedTokenIDs = idsValue(access.IDs(unmanaged))
 
+	private := resp.Private
 	w := writer{ctx: ctx, state: &resp.State, identity: resp.Identity, diags: &resp.Diagnostics}
 	if a.decision.Mint {
-		r.createToken(ctx, w, summary, next, a)
+		if next, ok := r.createToken(ctx, w, summary, next, a); ok {
+			resp.Diagnostics.Append(writePrivate(ctx, private, private, mintedWithKey, argumentsOf(next, next.TokenID.ValueInt64()))...)
+		}
 		return
 	}
 	w.write(next)
@@ -69,8 +72,8 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 
 // createToken mints the first token. Without a proven one, there is no state
 // unless it is needed to find a token that could not be deleted again.
-func (r *Resource) createToken(ctx context.Context, w writer, summary string, next model, a newAssessment) {
-	minted, err := r.mint(ctx, next, a.schedule, func(leftover access.RetiredToken) {
+func (r *Resource) createToken(ctx context.Context, w writer, summary string, next model, a newAssessment) (model, bool) {
+	minted, err := r.mint(ctx, next, a.assessment, func(leftover access.RetiredToken) {
 		suspended := next
 		record := a.record
 		record.Retired = []access.RetiredToken{leftover}
@@ -82,11 +85,12 @@ func (r *Resource) createToken(ctx context.Context, w writer, summary string, ne
 			w.state.RemoveResource(ctx)
 		}
 		AddError(w.diags, summary, err)
-		return
+		return next, false
 	}
 	next.setRecord(a.decision.Settle(a.record, minted.token.CreatedAt, a.schedule, &minted.token))
 	next.publish(minted)
 	w.write(next)
+	return next, true
 }
 
 // agrees compares what the plan promised with what GitLab says at the apply.

@@ -38,7 +38,7 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 
 	for i, id := range ids {
 		err := r.backend.GitLab.RevokeDeployToken(ctx, state.ProjectID.ValueInt64(), id)
-		if gitlab.IsKind(err, gitlab.KindProjectNotFound) {
+		if gitlab.IsKind(err, gitlab.KindProjectNotFound) && r.backend.GitLab.CheckToken(ctx) == nil {
 			resp.Diagnostics.AddWarning("Project is gone or hidden", fmt.Sprintf(
 				"GitLab answers 404 for project %s (id %d): it was deleted, or the provider's user has lost access to it. "+
 					"These deploy tokens could not be checked, and live on if the project does: %s.",
@@ -46,8 +46,9 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 			return
 		}
 		if err != nil {
+			// The current token, which is the last, stays alive while anything is left to do.
 			AddError(&resp.Diagnostics, fmt.Sprintf("Cannot revoke deploy token %d of project %s", id, state.ProjectPath.ValueString()), err)
-			continue
+			break
 		}
 		if record.Current == nil || record.Current.ID != id {
 			record = record.Without(id)

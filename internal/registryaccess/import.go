@@ -54,7 +54,8 @@ func (r *Resource) ImportState(ctx context.Context, req resource.ImportStateRequ
 	state.Project = types.StringValue(target.project)
 	state.setProject(s.project, false)
 	state.Name = types.StringValue(token.Name)
-	state.Username = types.StringValue(token.Username)
+	// The take-over mints under a username of its own, which marks its tokens from now on.
+	state.Username = types.StringValue(access.NewUsername(s.project.ID))
 	state.Scopes = scopesValue(token.Scopes)
 	state.setRecord(access.Record{Current: &access.Token{ID: token.ID, ExpiresAt: token.ExpiresAt}})
 	state.withdrawCredentials()

@@ -34,7 +34,7 @@ func (e *mintError) Error() string {
 	if !e.leftover {
 		return e.cause.Error()
 	}
-	return fmt.Sprintf("%v; the new deploy token %d could not be revoked again, so the next apply does", e.cause, e.id)
+	return fmt.Sprintf("%v. The new deploy token %d could not be revoked again, so it is in the state as a retired one, and the next apply revokes it", e.cause, e.id)
 }
 
 func (e *mintError) Unwrap() error { return e.cause }
@@ -42,7 +42,7 @@ func (e *mintError) Unwrap() error { return e.cause }
 // mint makes a token and proves that it pulls. As soon as it exists, suspend is
 // called with it as a token to revoke, so that whatever happens next the state
 // knows it. A token that is not proven is revoked.
-func (r *Resource) mint(ctx context.Context, next model, schedule access.Schedule, suspend func(access.RetiredToken)) (minted, *mintError) {
+func (r *Resource) mint(ctx context.Context, next model, a assessment, suspend func(access.RetiredToken)) (minted, *mintError) {
 	scopes, diags := next.scopes(ctx)
 	if diags.HasError() {
 		return minted{}, &mintError{cause: fmt.Errorf("read the scopes: %s", diags[0].Detail())}
@@ -55,10 +55,10 @@ func (r *Resource) mint(ctx context.Context, next model, schedule access.Schedul
 		}}
 	}
 	now := r.backend.Now().UTC().Truncate(time.Second)
-	expiresAt := schedule.Expiry(now)
+	expiresAt := a.schedule.Expiry(now)
 	made, err := r.backend.GitLab.MintDeployToken(ctx, gitlab.MintRequest{
 		ProjectID: next.ProjectID.ValueInt64(), Name: next.Name.ValueString(), Username: next.Username.ValueString(),
-		Scopes: scopes, ExpiresAt: expiresAt,
+		Scopes: scopes, ExpiresAt: expiresAt, Known: a.knownTokens(),
 	})
 	if err != nil {
 		return minted{}, &mintError{cause: err}
@@ -77,7 +77,7 @@ func (r *Resource) mint(ctx context.Context, next model, schedule access.Schedul
 	return minted{
 		token: access.Token{
 			ID: made.ID, CreatedAt: now, ExpiresAt: made.ExpiresAt,
-			RotateAt: schedule.RotateAt(now, made.ExpiresAt), SecretKnown: true,
+			RotateAt: a.schedule.RotateAt(now, made.ExpiresAt), SecretKnown: true,
 		},
 		username: made.Username,
 		secret:   made.Secret,

@@ -30,7 +30,7 @@ func (r *Resource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReques
 		return
 	}
 	if req.State.Raw.IsNull() {
-		r.planCreate(ctx, plan, config, resp)
+		r.planCreate(ctx, plan, config, req.Config.Raw.IsFullyKnown(), resp)
 		return
 	}
 	var state model
@@ -43,7 +43,7 @@ func (r *Resource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReques
 
 // planCreate reads the project, because no Read has, so that the plan says
 // whether a token will be minted and why.
-func (r *Resource) planCreate(ctx context.Context, plan, config model, resp *resource.ModifyPlanResponse) {
+func (r *Resource) planCreate(ctx context.Context, plan, config model, known bool, resp *resource.ModifyPlanResponse) {
 	if r.backend == nil || plan.Project.IsUnknown() {
 		return
 	}
@@ -68,7 +68,7 @@ func (r *Resource) planCreate(ctx context.Context, plan, config model, resp *res
 		// now is then not what it will say.
 		p.set("facts", next.Facts)
 	}
-	if undecided(plan, config) {
+	if !known {
 		resp.Diagnostics.Append(p.diags...)
 		return
 	}
@@ -167,7 +167,9 @@ func (r *Resource) planUpdate(ctx context.Context, plan, config, state model, re
 	p := planned{ctx: ctx, plan: &resp.Plan}
 	defer func() { resp.Diagnostics.Append(p.diags...) }()
 	p.keepProject(state)
-	if plan.Project.IsUnknown() || undecided(plan, config) {
+	if !req.Config.Raw.IsFullyKnown() {
+		// Also for an argument that decides nothing: a plan that is empty once it is
+		// known may ask the clock, and one that is not may not.
 		p.unknownOutcome(config, state)
 		return
 	}
@@ -226,12 +228,8 @@ func plannedState(plan, config, state model, a assessment) model {
 	if !a.decision.Hold || state.Required.IsNull() {
 		next.setRequirement(a.requirement)
 	}
-	next.Username = state.Username
-	switch {
-	case !config.Username.IsNull():
+	if !config.Username.IsNull() {
 		next.Username = config.Username
-	case takesOver(state):
-		next.Username = types.StringUnknown()
 	}
 	if a.decision.LastChange != "" {
 		next.LastChange = types.StringValue(a.decision.LastChange)
@@ -241,12 +239,6 @@ func plannedState(plan, config, state model, a assessment) model {
 	}
 	next.planTokens(a)
 	return next
-}
-
-// takesOver reports whether the state was imported and its username is not ours.
-func takesOver(state model) bool {
-	return !state.TokenID.IsNull() && state.Token.IsNull() &&
-		!access.GeneratedUsername(state.Username.ValueString(), state.ProjectID.ValueInt64())
 }
 
 // planTokens writes what the decision makes of the tokens.
@@ -339,9 +331,6 @@ func (p *planned) unknownOutcome(config, state model) {
 	m.CreatedAt, m.ExpiresAt, m.RotateAt, m.EndsAt = later, later, later, later
 	m.RetiredTokens = types.ListUnknown(retiredTokenType)
 	m.Username = state.Username
-	if takesOver(state) {
-		m.Username = types.StringUnknown()
-	}
 	p.setOutcome(config, m)
 }
 

@@ -19,7 +19,12 @@ import (
 func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
 	var state model
 	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
-	if r.backend == nil || resp.Diagnostics.HasError() {
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	if r.backend == nil {
+		// CLIs before 1.12 send no identity, and the framework wants one after every Read.
+		resp.Diagnostics.Append(setIdentity(ctx, resp.Identity, state)...)
 		return
 	}
 	ctx = withSecretMasked(ctx, state)
@@ -79,7 +84,9 @@ func (r *Resource) look(ctx context.Context, projectID int64) (project gitlab.Pr
 
 	switch {
 	case gitlab.IsKind(projectErr, gitlab.KindProjectNotFound) && gitlab.IsKind(tokensErr, gitlab.KindProjectNotFound):
-		return project, nil, true, nil
+		// So says GitLab also to somebody whose token a proxy has stripped.
+		err = r.backend.GitLab.CheckToken(ctx)
+		return project, nil, err == nil, err
 	case projectErr != nil:
 		return project, nil, false, projectErr
 	case tokensErr != nil:

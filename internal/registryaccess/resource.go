@@ -36,6 +36,7 @@ type GitLab interface {
 	DeployToken(ctx context.Context, projectID, tokenID int64) (access.DeployToken, error)
 	MintDeployToken(ctx context.Context, request gitlab.MintRequest) (gitlab.Minted, error)
 	RevokeDeployToken(ctx context.Context, projectID, tokenID int64) error
+	CheckToken(ctx context.Context) error
 	VerifyPull(ctx context.Context, repository, username string, secret access.Secret) error
 }
 
@@ -140,7 +141,11 @@ func describeError(err error) string {
 	if !errors.As(err, &refused) {
 		return err.Error() + "."
 	}
-	detail := capitalize(refused.Error()) + "."
+	said := refused.Error()
+	if unclean := (*mintError)(nil); errors.As(err, &unclean) && unclean.leftover {
+		said = unclean.Error()
+	}
+	detail := capitalize(said) + "."
 	if refused.Advice != "" {
 		detail += "\n\n" + refused.Advice
 	}
@@ -160,7 +165,8 @@ func addUndecidable(diags *diag.Diagnostics, project string, err error) {
 	case undecidable.Fact == "auto_devops_enabled":
 		diags.AddAttributeError(at, summary,
 			"GitLab does not say whether Auto DevOps is on: it hides auto_devops_enabled from users below the Maintainer role.\n\n"+
-				"Give the provider's user the Maintainer role in the project, set auto_devops_enabled, or set mode to \"always\" or \"never\". Nothing was changed.")
+				"Give the provider's user the Maintainer role in the project, set auto_devops_enabled, or set mode to \"always\" or \"never\". Nothing was changed. "+
+				"To destroy the access all the same, use -refresh=false.")
 	case undecidable.Value != "":
 		diags.AddAttributeError(at, summary, fmt.Sprintf(
 			"GitLab answered %s = %q, a value that this version of the provider does not know.\n\n"+

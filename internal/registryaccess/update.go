@@ -84,7 +84,8 @@ func (u *update) asPlanned(a assessment) bool {
 func (u *update) stillTrue(a assessment) bool {
 	sameProject := u.plan.Project.Equal(u.prior.Project)
 	takesAway := !a.decision.Mint && (a.decision.Fate == access.FateRetired || a.decision.Fate == access.FateEnded)
-	statesFacts := !a.requirement.Required && u.plan.overrides().Any()
+	takesAway = takesAway && !a.decision.Dead
+	statesFacts := !a.requirement.Required && u.plan.overrides().Any() && !(a.decision.OnlyRevokes() && a.decision.Changes())
 	if sameProject && !takesAway && !statesFacts {
 		return true
 	}
@@ -110,11 +111,15 @@ func (u *update) stillTrue(a assessment) bool {
 			addUndecidable(u.diags, u.prior.ProjectPath.ValueString(), err)
 			return false
 		}
-		if now.Required {
+		if now.Required || now.RegistryMissing || a.requirement.AnonymousPull && !now.AnonymousPull {
 			u.diags.AddError(u.summary, fmt.Sprintf(
-				"The project has changed since the plan: access is required again (%s). Nothing was changed. Plan again.", now.Reason))
+				"The project has changed since the plan: access was %s and is now %s. Nothing was changed. Plan again.",
+				describeRequirement(a.requirement.Required, string(a.requirement.Reason)), describeRequirement(now.Required, string(now.Reason))))
 			return false
 		}
+	}
+	if !statesFacts {
+		return true
 	}
 	return checkArguments(u.diags, u.summary, u.plan, a.requirement, project.Facts, u.prior.ProjectPath.ValueString())
 }
@@ -159,8 +164,8 @@ func (u *update) carryOut(a assessment, config model) {
 		if !a.decision.Hold {
 			next.DockerConfigJSON = types.StringValue(dockerConfigOf(u.prior))
 		}
-		u.remember(a)
 	}
+	u.diags.Append(u.rememberArguments(next, a, settled)...)
 	u.write(next)
 	u.revoke(next, settled, a)
 }
@@ -175,8 +180,6 @@ func (u *update) next(config model) model {
 	switch {
 	case !config.Username.IsNull():
 		next.Username = config.Username
-	case takesOver(u.prior):
-		next.Username = types.StringValue(access.NewUsername(u.prior.ProjectID.ValueInt64()))
 	default:
 		next.Username = u.prior.Username
 	}
@@ -189,7 +192,7 @@ func (u *update) mint(next model, a assessment) *minted {
 	if !a.decision.Mint {
 		return nil
 	}
-	fresh, err := u.resource.mint(u.ctx, next, a.schedule, func(leftover access.RetiredToken) {
+	fresh, err := u.resource.mint(u.ctx, next, a, func(leftover access.RetiredToken) {
 		suspended := u.prior
 		record := a.record
 		record.Retired = append(slices.Clone(record.Retired), leftover)
@@ -221,12 +224,13 @@ func mergeIDs(ctx context.Context, list types.List, more []int64) []int64 {
 	return slices.Compact(ids)
 }
 
-// remember notes that a token stays although its arguments changed, so that it is
-// replaced should it be required again.
-func (u *update) remember(a assessment) {
-	if len(a.policy.Changed) > 0 {
-		u.diags.Append(writePrivate(u.ctx, u.private, u.private, outdatedKey, a.record.Current.ID)...)
+// rememberArguments notes what a fresh token was minted with. A token that stays
+// keeps its note, so that changed arguments replace it once it is required again.
+func (u *update) rememberArguments(next model, a assessment, settled access.Record) diag.Diagnostics {
+	if !a.decision.Mint || settled.Current == nil {
+		return nil
 	}
+	return writePrivate(u.ctx, u.private, u.private, mintedWithKey, argumentsOf(next, settled.Current.ID))
 }
 
 // revoke deletes the tokens that are due. Each one that is gone leaves the state

@@ -23,10 +23,7 @@ func warnAtCreation(diags *diag.Diagnostics, plan model, a assessment, s subject
 	}
 	warnContradiction(diags, plan, a)
 	warnDeletion(diags, s.project.Path, a.facts)
-	if a.requirement.Reason == access.ReasonRegistryDisabled && plan.Mode.ValueString() == string(access.ModeAlways) {
-		diags.AddAttributeWarning(path.Root("mode"), "No registry to give access to",
-			fmt.Sprintf("mode is \"always\", but %s No token is minted until it is on.", lower(a.requirement.Reason.Explanation())))
-	}
+	warnNoRegistry(diags, plan, a)
 
 	unmanaged := access.Unmanaged(now, access.Record{}, access.Sighting{Tokens: s.tokens}, plan.Name.ValueString(), "")
 	foreign := access.Foreign(unmanaged, s.project.ID)
@@ -39,6 +36,14 @@ func warnAtCreation(diags *diag.Diagnostics, plan model, a assessment, s subject
 			"Project %s has active deploy tokens named %q that another autodevops_registry_access minted, or that an interrupted creation left behind: %s. "+
 				"They are left alone. If no other state manages them, revoke them in GitLab.",
 			s.project.Path, plan.Name.ValueString(), listIDs(marked)))
+	}
+}
+
+// warnNoRegistry: the configuration always wants access, and there is nothing to give access to.
+func warnNoRegistry(diags *diag.Diagnostics, plan model, a assessment) {
+	if a.requirement.Reason == access.ReasonRegistryDisabled && plan.Mode.ValueString() == string(access.ModeAlways) {
+		diags.AddAttributeWarning(path.Root("mode"), "No registry to give access to",
+			fmt.Sprintf("mode is \"always\", but %s No token is minted until it is on.", lower(a.requirement.Reason.Explanation())))
 	}
 }
 
@@ -129,6 +134,12 @@ func warnAtUpdate(diags *diag.Diagnostics, plan, state model, a assessment, chan
 		return
 	}
 	warnDeletion(diags, project, a.facts)
+	warnNoRegistry(diags, plan, a)
+	if a.policy.Keep && a.record.Current != nil && state.Required.ValueBool() && !a.requirement.Required && !a.decision.Changes() {
+		diags.AddAttributeWarning(path.Root("on_not_required"), "A token is kept that is not required", fmt.Sprintf(
+			"%s Deploy token %d of project %s stays published, because on_not_required is \"keep\". It winds down once its rotation window opens.",
+			a.requirement.Reason.Explanation(), a.record.Current.ID, project))
+	}
 	warnDecision(diags, project, a)
 	warnRevocation(diags, project, a)
 

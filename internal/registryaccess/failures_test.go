@@ -1,0 +1,189 @@
+package registryaccess_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/autodevops/terraform-provider-autodevops/internal/gitlabtest"
+)
+
+const (
+	getProject  = "GET /projects/:id"
+	listTokens  = "GET /projects/:id/deploy_tokens"
+	getToken    = "GET /projects/:id/deploy_tokens/:token_id"
+	postToken   = "POST /projects/:id/deploy_tokens"
+	deleteToken = "DELETE /projects/:id/deploy_tokens/:token_id"
+	askRegistry = "GET /jwt/auth"
+)
+
+// operation is something that an apply does, with the way there.
+type operation struct {
+	name string
+	args arguments
+	// prepare brings driver and GitLab to where the next apply does it.
+	prepare func(d *driver)
+	destroy bool
+}
+
+func operations() []operation {
+	created := func(d *driver) { d.mustApply(nil) }
+	return []operation{
+		{name: "create", prepare: func(*driver) {}},
+		{name: "rotate", prepare: func(d *driver) { created(d); d.gitlab.Clock.AdvanceDays(340) }},
+		{name: "rotate without overlap", args: arguments{"rotation": arguments{"overlap_days": 0}}, prepare: func(d *driver) {
+			created(d)
+			d.gitlab.Clock.AdvanceDays(340)
+		}},
+		{name: "rotate and revoke", args: arguments{"rotate_when_changed": map[string]string{"round": "2"}}, prepare: func(d *driver) {
+			created(d)
+			d.mustApply(arguments{"rotate_when_changed": map[string]string{"round": "1"}})
+			d.gitlab.Clock.AdvanceDays(7)
+		}},
+		{name: "revoke", prepare: func(d *driver) {
+			created(d)
+			d.gitlab.Clock.AdvanceDays(340)
+			d.mustApply(nil)
+			d.gitlab.Clock.AdvanceDays(7)
+		}},
+		{name: "wind down", prepare: func(d *driver) { created(d); d.gitlab.SetGroupAutoDevOps(d.group, gitlabtest.False) }},
+		{name: "end", prepare: func(d *driver) {
+			created(d)
+			d.gitlab.SetGroupAutoDevOps(d.group, gitlabtest.False)
+			d.mustApply(nil)
+			d.gitlab.Clock.AdvanceDays(7)
+		}},
+		{name: "withdraw", prepare: func(d *driver) { created(d); d.gitlab.SetVisibility(d.project, "public") }},
+		{name: "take over", prepare: func(d *driver) {
+			d.gitlab.SaveAutoDevOps(d.project, gitlabtest.True)
+			d.importState(fmt.Sprint("acme/shop:", d.gitlab.Tokens(d.project)[0].ID))
+		}},
+		{name: "destroy", destroy: true, prepare: func(d *driver) {
+			created(d)
+			d.gitlab.Clock.AdvanceDays(340)
+			d.mustApply(nil)
+		}},
+	}
+}
+
+// faults strike a request once, or so often that no retry gets through.
+func faults(match string) map[string]gitlabtest.Fault {
+	return map[string]gitlabtest.Fault{
+		"403 before":           {Match: match, Status: 403, Body: `{"message":"403 Forbidden"}`},
+		"500 before, for ever": {Match: match, Status: 500, Times: gitlabtest.Always},
+		"500 after, for ever":  {Match: match, Status: 500, Times: gitlabtest.Always, When: gitlabtest.After},
+		"500 after, once":      {Match: match, Status: 500, When: gitlabtest.After},
+		"cut before, for ever": {Match: match, Times: gitlabtest.Always},
+		"cut after, for ever":  {Match: match, Times: gitlabtest.Always, When: gitlabtest.After},
+		"cut after, once":      {Match: match, When: gitlabtest.After},
+		"cut during, for ever": {Match: match, Times: gitlabtest.Always, When: gitlabtest.During},
+		"404 of a proxy":       {Match: match, Status: 404, Body: "<html>404</html>"},
+		"redirect to a page":   {Match: match, Status: 301, Header: map[string]string{"Location": "/dashboard"}},
+	}
+}
+
+// TestFailures injects an error before, in and after each API call of each
+// operation. Whatever happens: the state is true, a Secret that could pull still
+// can, no live token is unaccounted for, and the next apply converges.
+func TestFailures(t *testing.T) {
+	t.Parallel()
+	for _, op := range operations() {
+		for _, match := range []string{getProject, listTokens, getToken, postToken, deleteToken, askRegistry} {
+			for name, fault := range faults(match) {
+				t.Run(op.name+"/"+strings.ReplaceAll(match, "/", "∕")+"/"+name, func(t *testing.T) {
+					testFailure(t, op, fault)
+				})
+			}
+		}
+	}
+}
+
+func testFailure(t *testing.T, op operation, fault gitlabtest.Fault) {
+	d := newDriver(t)
+	op.prepare(d)
+	pulled := d.secretPulls()
+	d.gitlab.Inject(fault)
+
+	if op.destroy {
+		d.destroy()
+	} else {
+		d.runApply(op.args)
+	}
+	d.gitlab.ClearFaults()
+	d.accounted()
+	noOverlap := strings.HasSuffix(op.name, "without overlap")
+	if pulled && !op.destroy && op.name != "end" && !noOverlap && !d.secretPulls() {
+		t.Error("the Secret could pull before and cannot any more")
+	}
+
+	if op.destroy {
+		if !d.destroy() {
+			t.Fatalf("the next destroy fails: %v", describe(d.last))
+		}
+		if left := d.gitlab.ActiveTokens(d.project); len(left) != 0 {
+			t.Errorf("destroyed, and %d tokens live", len(left))
+		}
+		return
+	}
+	d.converge(op.args)
+	if d.isRequired() && !d.secretPulls() {
+		t.Error("converged, and the Secret does not pull")
+	}
+}
+
+// accounted wants every live token in the state, or marked as ours by its username so that the next plan names it.
+func (d *driver) accounted() {
+	d.Helper()
+	for _, token := range d.gitlab.ActiveTokens(d.project) {
+		id := fmt.Sprintf("%d", token.ID)
+		marked := strings.HasPrefix(token.Username, fmt.Sprintf("autodevops-%d-", d.project.ID))
+		if !strings.Contains(d.stateText(), id) && !marked && token.Name != "gitlab-deploy-token" {
+			d.Errorf("token %d lives and nobody knows of it: state knows %s", token.ID, d.stateText())
+		}
+	}
+	if current := d.text("token"); current != "" && d.isRequired() {
+		alive := false
+		for _, token := range d.gitlab.ActiveTokens(d.project) {
+			alive = alive || token.Secret == current
+		}
+		if !alive {
+			d.Error("the state publishes a dead token")
+		}
+	}
+}
+
+// converge applies until the plan is empty, at once and after the overlaps.
+func (d *driver) converge(args arguments) {
+	d.Helper()
+	for range 3 {
+		if d.recreate() {
+			d.mustApply(args)
+		}
+		d.mustApply(args)
+	}
+	d.mustBeSettled(args)
+	d.gitlab.Clock.AdvanceDays(8)
+	d.mustApply(args)
+	d.mustBeSettled(args)
+	live := 0
+	for _, token := range d.gitlab.ActiveTokens(d.project) {
+		if !strings.Contains(d.stateText(), fmt.Sprint(token.ID)) {
+			d.Errorf("token %d lives on, unknown", token.ID)
+		}
+		live++
+	}
+	if live > 1 {
+		d.Errorf("%d tokens live after all overlaps", live)
+	}
+}
+
+// recreate destroys what a failed creation left, as core does with a tainted object.
+func (d *driver) recreate() bool {
+	if d.state.IsNull() || d.text("token") != "" || !d.isRequired() || d.secret != nil {
+		return false
+	}
+	if !d.destroy() {
+		d.Fatalf("destroy of a tainted object: %v", describe(d.last))
+	}
+	return true
+}
