@@ -38,13 +38,19 @@ func newDriver(t *testing.T, opts ...gitlabtest.Option) *driver {
 	t.Helper()
 	s := newScene(t, opts...)
 	d := &driver{scene: s}
-	schemas, err := d.server().GetProviderSchema(t.Context(), &tfprotov6.GetProviderSchemaRequest{})
+	d.load()
+	return d
+}
+
+// load reads the schemas; the driver has no state yet.
+func (d *driver) load() {
+	d.Helper()
+	schemas, err := d.server().GetProviderSchema(d.Context(), &tfprotov6.GetProviderSchemaRequest{})
 	if err != nil {
-		t.Fatal(err)
+		d.Fatal(err)
 	}
 	d.resource, d.provider = schemas.ResourceSchemas[typeName], schemas.Provider
 	d.state = tftypes.NewValue(d.resource.ValueType(), nil)
-	return d
 }
 
 // server starts a new provider process, so to speak, as each CLI command does.
@@ -315,14 +321,8 @@ func (d *driver) destroy() bool {
 	if d.state.IsNull() {
 		return true
 	}
-	server := d.configured()
+	server, planned := d.planDestroy()
 	gone := tftypes.NewValue(d.resource.ValueType(), nil)
-	planned, err := server.PlanResourceChange(d.Context(), &tfprotov6.PlanResourceChangeRequest{
-		TypeName: typeName, PriorState: d.encode(d.state), ProposedNewState: d.encode(gone), Config: d.encode(gone), PriorPrivate: d.private,
-	})
-	if err != nil || failed(planned.Diagnostics) {
-		d.Fatalf("plan of the destroy: %v %v", err, describe(planned.Diagnostics))
-	}
 	resp, err := server.ApplyResourceChange(d.Context(), &tfprotov6.ApplyResourceChangeRequest{
 		TypeName: typeName, PriorState: d.encode(d.state), PlannedState: planned.PlannedState, Config: d.encode(gone), PlannedPrivate: planned.PlannedPrivate,
 	})
@@ -332,6 +332,20 @@ func (d *driver) destroy() bool {
 	d.last = resp.Diagnostics
 	d.state, d.private = d.decode(resp.NewState), resp.Private
 	return !failed(resp.Diagnostics)
+}
+
+// planDestroy plans a destroy without a refresh.
+func (d *driver) planDestroy() (tfprotov6.ProviderServer, *tfprotov6.PlanResourceChangeResponse) {
+	d.Helper()
+	server := d.configured()
+	gone := tftypes.NewValue(d.resource.ValueType(), nil)
+	planned, err := server.PlanResourceChange(d.Context(), &tfprotov6.PlanResourceChangeRequest{
+		TypeName: typeName, PriorState: d.encode(d.state), ProposedNewState: d.encode(gone), Config: d.encode(gone), PriorPrivate: d.private,
+	})
+	if err != nil || failed(planned.Diagnostics) {
+		d.Fatalf("plan of the destroy: %v %v", err, describe(planned.Diagnostics))
+	}
+	return server, planned
 }
 
 // text returns a string attribute of the state; empty if null.

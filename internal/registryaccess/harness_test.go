@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -65,14 +67,20 @@ func (s *scene) factories() map[string]func() (tfprotov6.ProviderServer, error) 
 // run drives the steps through a real CLI.
 func (s *scene) run(steps ...resource.TestStep) {
 	s.Helper()
+	s.runWith(resource.TestCase{}, steps...)
+}
+
+func (s *scene) runWith(c resource.TestCase, steps ...resource.TestStep) {
+	s.Helper()
 	requireCLI(s.T)
-	resource.UnitTest(s.T, resource.TestCase{
-		ProtoV6ProviderFactories: s.factories(),
-		Steps:                    steps,
-		CheckDestroy: func(*terraform.State) error {
-			return nil
-		},
-	})
+	c.ProtoV6ProviderFactories = s.factories()
+	c.Steps = steps
+	resource.UnitTest(s.T, c)
+}
+
+// planWithoutRefresh makes every plan of a test case one with -refresh=false.
+func planWithoutRefresh() *resource.AdditionalCLIOptions {
+	return &resource.AdditionalCLIOptions{Plan: resource.PlanOptions{NoRefresh: true}}
 }
 
 // requireCLI skips without a CLI, unless the environment says that there must be
@@ -131,8 +139,22 @@ resource "terraform_data" "secret" {
 `, s.gitlab.URL, s.token, project, strings.Join(arguments, "\n  "))
 }
 
-// on runs a function before a step.
-func (s *scene) on(do func()) func() { return do }
+// says matches a message however the CLI wraps it.
+func says(message string) *regexp.Regexp {
+	return regexp.MustCompile(strings.ReplaceAll(regexp.QuoteMeta(message), " ", `\s+`))
+}
+
+func itoa(id int64) string { return strconv.FormatInt(id, 10) }
+
+// during runs a function between plan and apply.
+func during(do func()) plancheck.PlanCheck { return between(do) }
+
+type between func()
+
+// CheckPlan implements plancheck.PlanCheck.
+func (b between) CheckPlan(context.Context, plancheck.CheckPlanRequest, *plancheck.CheckPlanResponse) {
+	b()
+}
 
 // expect is a shorthand for plan checks before the apply.
 func expect(checks ...plancheck.PlanCheck) resource.ConfigPlanChecks {

@@ -74,7 +74,7 @@ type importTarget struct {
 func (r *Resource) importTarget(ctx context.Context, req resource.ImportStateRequest, diags *diag.Diagnostics) (importTarget, bool) {
 	if req.ID == "" {
 		var identity identityModel
-		if req.Identity == nil {
+		if req.Identity == nil || req.Identity.Raw.IsNull() || !req.Identity.Raw.IsFullyKnown() {
 			diags.AddError("Invalid import", importForms)
 			return importTarget{}, false
 		}
