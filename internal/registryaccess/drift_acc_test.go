@@ -3,6 +3,7 @@ package registryaccess_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
@@ -193,4 +194,30 @@ func tokenOf(d *driver) int64 {
 		}
 	}
 	return 0
+}
+
+func TestAccDrift_projectGoneInARealRun(t *testing.T) {
+	s := newScene(t)
+	s.run(
+		resource.TestStep{Config: s.config()},
+		resource.TestStep{PreConfig: func() { s.gitlab.DeleteProject(s.project) }, Config: s.config(), ExpectError: says("404 Project Not Found")},
+	)
+}
+
+// TestAccProvider_unknownAtPlan: an access in state is planned without a client.
+func TestAccProvider_unknownAtPlan(t *testing.T) {
+	s := newScene(t)
+	config := func(round string) string {
+		known := fmt.Sprintf("token    = %q", s.token)
+		return strings.Replace(s.config(), known, "token    = terraform_data.token.output", 1) + fmt.Sprintf(`
+resource "terraform_data" "token" {
+  input            = %q
+  triggers_replace = %q
+}
+`, s.token, round)
+	}
+	s.run(
+		resource.TestStep{Config: config("1"), ConfigPlanChecks: expect(plansUnknown("required"), plansUnknown("project_id")), Check: s.published()},
+		resource.TestStep{Config: config("2"), ConfigPlanChecks: expect(action(plancheck.ResourceActionNoop)), Check: s.published()},
+	)
 }

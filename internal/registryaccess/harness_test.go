@@ -111,8 +111,13 @@ func cliVersion(t *testing.T) string {
 	if err != nil {
 		t.Fatalf("%s version: %v", cli, err)
 	}
-	line, _, _ := strings.Cut(string(out), "\n")
-	return line
+	for line := range strings.Lines(string(out)) {
+		if strings.HasPrefix(line, "Terraform v") || strings.HasPrefix(line, "OpenTofu v") {
+			return strings.TrimSpace(line)
+		}
+	}
+	t.Fatalf("%s version says %q", cli, out)
+	return ""
 }
 
 // config is a configuration with the resource, its arguments besides project, and

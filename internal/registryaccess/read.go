@@ -22,9 +22,10 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 	if resp.Diagnostics.HasError() {
 		return
 	}
+	// CLIs before 1.12 send no identity, and the framework wants one after every
+	// Read, also one that removes the object.
+	resp.Diagnostics.Append(setIdentity(ctx, resp.Identity, state)...)
 	if r.backend == nil {
-		// CLIs before 1.12 send no identity, and the framework wants one after every Read.
-		resp.Diagnostics.Append(setIdentity(ctx, resp.Identity, state)...)
 		return
 	}
 	ctx = withSecretMasked(ctx, state)
@@ -70,7 +71,6 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 	verdicts.Foreign = access.Foreign(unmanaged, projectID)
 	resp.Diagnostics.Append(writePrivate(ctx, req.Private, resp.Private, verdictsKey, verdicts)...)
 	resp.Diagnostics.Append(resp.State.Set(ctx, state)...)
-	resp.Diagnostics.Append(setIdentity(ctx, resp.Identity, state)...)
 }
 
 // look asks for the project and its tokens side by side. The project counts as
