@@ -56,8 +56,8 @@ func TestDecide(t *testing.T) {
 	standard := access.Policy{Schedule: schedule(t)}
 	keep := access.Policy{Schedule: schedule(t), Keep: true}
 	forever := access.Policy{Schedule: access.Schedule{Permanent: true, Overlap: 7}}
-	short, _ := access.NewSchedule(access.Rotation{ExpirationDays: days(30)}, false)
-	long, _ := access.NewSchedule(access.Rotation{ExpirationDays: days(1000)}, false)
+	short, _ := access.NewSchedule(access.Rotation{ExpirationDays: new(int64(30))}, false)
+	long, _ := access.NewSchedule(access.Rotation{ExpirationDays: new(int64(1000))}, false)
 	lost := func(how access.Death) access.Verdicts {
 		return access.Verdicts{Lost: &access.Lost{TokenID: 7, How: how}}
 	}

@@ -10,8 +10,6 @@ import (
 	"github.com/autodevops/terraform-provider-autodevops/internal/access"
 )
 
-func days(n int64) *int64 { return &n }
-
 func TestNewSchedule(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
@@ -21,23 +19,23 @@ func TestNewSchedule(t *testing.T) {
 		invalid                   string
 	}{
 		"defaults":                          {lifetime: 365, before: 30, overlap: 7},
-		"a third of a short lifetime":       {rotation: access.Rotation{ExpirationDays: days(30)}, lifetime: 30, before: 10, overlap: 7},
-		"the shortest":                      {rotation: access.Rotation{ExpirationDays: days(3)}, lifetime: 3, before: 1, overlap: 1},
-		"overlap follows the window":        {rotation: access.Rotation{RotateBeforeDays: days(2)}, lifetime: 365, before: 2, overlap: 2},
-		"no overlap":                        {rotation: access.Rotation{OverlapDays: days(0)}, lifetime: 365, before: 30, overlap: 0},
-		"window up to the day of minting":   {rotation: access.Rotation{ExpirationDays: days(10), RotateBeforeDays: days(9)}, lifetime: 10, before: 9, overlap: 7},
+		"a third of a short lifetime":       {rotation: access.Rotation{ExpirationDays: new(int64(30))}, lifetime: 30, before: 10, overlap: 7},
+		"the shortest":                      {rotation: access.Rotation{ExpirationDays: new(int64(3))}, lifetime: 3, before: 1, overlap: 1},
+		"overlap follows the window":        {rotation: access.Rotation{RotateBeforeDays: new(int64(2))}, lifetime: 365, before: 2, overlap: 2},
+		"no overlap":                        {rotation: access.Rotation{OverlapDays: new(int64(0))}, lifetime: 365, before: 30, overlap: 0},
+		"window up to the day of minting":   {rotation: access.Rotation{ExpirationDays: new(int64(10)), RotateBeforeDays: new(int64(9))}, lifetime: 10, before: 9, overlap: 7},
 		"permanent":                         {permanent: true, overlap: 7},
-		"permanent with an overlap":         {rotation: access.Rotation{OverlapDays: days(60)}, permanent: true, overlap: 60},
-		"too short":                         {rotation: access.Rotation{ExpirationDays: days(2)}, invalid: "expiration_days"},
-		"beyond GitLab's forever":           {rotation: access.Rotation{ExpirationDays: days(400_000)}, invalid: "expiration_days"},
-		"window as long as the lifetime":    {rotation: access.Rotation{ExpirationDays: days(10), RotateBeforeDays: days(10)}, invalid: "rotate_before_days"},
-		"no window":                         {rotation: access.Rotation{RotateBeforeDays: days(0)}, invalid: "rotate_before_days"},
-		"overlap beyond the window":         {rotation: access.Rotation{RotateBeforeDays: days(5), OverlapDays: days(6)}, invalid: "overlap_days"},
-		"overlap beyond the default window": {rotation: access.Rotation{ExpirationDays: days(9), OverlapDays: days(4)}, invalid: "overlap_days"},
-		"negative overlap":                  {rotation: access.Rotation{OverlapDays: days(-1)}, invalid: "overlap_days"},
-		"permanent with a lifetime":         {rotation: access.Rotation{ExpirationDays: days(9)}, permanent: true, invalid: "expiration_days"},
-		"permanent with a window":           {rotation: access.Rotation{RotateBeforeDays: days(9)}, permanent: true, invalid: "rotate_before_days"},
-		"permanent, negative overlap":       {rotation: access.Rotation{OverlapDays: days(-1)}, permanent: true, invalid: "overlap_days"},
+		"permanent with an overlap":         {rotation: access.Rotation{OverlapDays: new(int64(60))}, permanent: true, overlap: 60},
+		"too short":                         {rotation: access.Rotation{ExpirationDays: new(int64(2))}, invalid: "expiration_days"},
+		"beyond GitLab's forever":           {rotation: access.Rotation{ExpirationDays: new(int64(400_000))}, invalid: "expiration_days"},
+		"window as long as the lifetime":    {rotation: access.Rotation{ExpirationDays: new(int64(10)), RotateBeforeDays: new(int64(10))}, invalid: "rotate_before_days"},
+		"no window":                         {rotation: access.Rotation{RotateBeforeDays: new(int64(0))}, invalid: "rotate_before_days"},
+		"overlap beyond the window":         {rotation: access.Rotation{RotateBeforeDays: new(int64(5)), OverlapDays: new(int64(6))}, invalid: "overlap_days"},
+		"overlap beyond the default window": {rotation: access.Rotation{ExpirationDays: new(int64(9)), OverlapDays: new(int64(4))}, invalid: "overlap_days"},
+		"negative overlap":                  {rotation: access.Rotation{OverlapDays: new(int64(-1))}, invalid: "overlap_days"},
+		"permanent with a lifetime":         {rotation: access.Rotation{ExpirationDays: new(int64(9))}, permanent: true, invalid: "expiration_days"},
+		"permanent with a window":           {rotation: access.Rotation{RotateBeforeDays: new(int64(9))}, permanent: true, invalid: "rotate_before_days"},
+		"permanent, negative overlap":       {rotation: access.Rotation{OverlapDays: new(int64(-1))}, permanent: true, invalid: "overlap_days"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

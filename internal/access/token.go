@@ -41,7 +41,10 @@ const hiddenSecret = "(secret)"
 // Reveal returns the secret itself.
 func (s Secret) Reveal() string { return string(s) }
 
-func (s Secret) String() string   { return hiddenSecret }
+// String hides the secret from every verb that prints values.
+func (s Secret) String() string { return hiddenSecret }
+
+// GoString hides the secret from %#v as well.
 func (s Secret) GoString() string { return hiddenSecret }
 
 // MarshalText keeps the secret out of JSON as well.

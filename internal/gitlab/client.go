@@ -211,6 +211,7 @@ func TLSConfig(ca, certificate, key []byte, insecure bool) (*tls.Config, error) 
 // limiter would be set up from a header that does not speak of these endpoints.
 type noLimit struct{}
 
+// Wait implements gogitlab.RateLimiter.
 func (noLimit) Wait(context.Context) error { return nil }
 
 // answer is what came back for a request, success or not.

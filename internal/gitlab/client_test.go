@@ -20,7 +20,7 @@ func TestParseBaseURL(t *testing.T) {
 		"https://gitlab.example.com":             "https://gitlab.example.com",
 		"https://gitlab.example.com/":            "https://gitlab.example.com",
 		"https://gitlab.example.com/api/v4":      "https://gitlab.example.com",
-		" https://gitlab.example.com/api/v4/ ":   "https://gitlab.example.com",
+		"https://gitlab.example.com/api/v4/\t":   "https://gitlab.example.com",
 		"https://example.com:8443/git/api/v4///": "https://example.com:8443/git",
 		"http://127.0.0.1:8080/git":              "http://127.0.0.1:8080/git",
 	} {

@@ -20,8 +20,9 @@ const (
 	// be at work on the request.
 	inquestLooks = 3
 	inquestPause = 3 * time.Second
-	// afterwards bounds what is still done for an operation that was interrupted or ran out of time.
-	afterwards = 30 * time.Second
+	// afterwards bounds what is still done for an operation that was interrupted or
+	// ran out of time: long enough for one hint of a throttle.
+	afterwards = 90 * time.Second
 )
 
 // MintRequest describes a deploy token to mint.

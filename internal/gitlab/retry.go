@@ -52,8 +52,7 @@ func callOf(ctx context.Context) *call {
 // result sorts an outcome: an answer if the server gave one and nothing broke
 // afterwards, else the error.
 func (c *call) result(ctx context.Context, err error) (answer, error) {
-	var late *hintTooLateError
-	if errors.As(err, &late) {
+	if late, ok := errors.AsType[*hintTooLateError](err); ok {
 		return answer{}, late
 	}
 	if c.last != nil {
@@ -76,6 +75,7 @@ type recorder struct {
 	timeout time.Duration
 }
 
+// RoundTrip implements http.RoundTripper.
 func (r recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	c := callOf(req.Context())
 	if c != nil {
@@ -184,7 +184,7 @@ func jitter(most time.Duration) time.Duration {
 	if most <= 0 {
 		return 0
 	}
-	return rand.N(most)
+	return rand.N(most) //nolint:gosec // nobody gains by guessing a pause
 }
 
 // repeatable: a throttled request was not carried out, and neither was one whose

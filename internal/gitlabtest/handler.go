@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -60,6 +62,9 @@ const jwtRoute = "/jwt/auth"
 func (s *Server) handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := strings.TrimPrefix(r.URL.EscapedPath(), s.options.relativeRoot)
+		if s.control(w, r, path) {
+			return
+		}
 		entry := Request{Method: r.Method, Path: path, Query: r.URL.RawQuery, Header: withoutCredentials(r.Header)}
 		found, vars := match(r.Method, path)
 		switch {
@@ -191,9 +196,7 @@ func (x *exchange) readParams() bool {
 			x.json(http.StatusBadRequest, map[string]any{"error": "Problems parsing JSON"})
 			return false
 		}
-		for name, value := range fields {
-			x.params[name] = value
-		}
+		maps.Copy(x.params, fields)
 		return true
 	}
 	form, err := url.ParseQuery(string(body))
@@ -255,7 +258,8 @@ func (s *Server) acceptToken(x *exchange, t *accessToken) bool {
 	}
 	reads := x.request.Method == http.MethodGet
 	self := reads && strings.HasSuffix(x.request.URL.Path, "/user") && hasAny(t.scopes, "read_user")
-	if !hasAny(t.scopes, "api") && !(reads && hasAny(t.scopes, "read_api")) && !self {
+	enough := hasAny(t.scopes, "api") || reads && hasAny(t.scopes, "read_api") || self
+	if !enough {
 		scope := "api"
 		if reads {
 			scope = "api read_api"
@@ -271,14 +275,7 @@ func (s *Server) acceptToken(x *exchange, t *accessToken) bool {
 }
 
 func hasAny(scopes []string, wanted ...string) bool {
-	for _, scope := range scopes {
-		for _, w := range wanted {
-			if scope == w {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(scopes, func(scope string) bool { return slices.Contains(wanted, scope) })
 }
 
 func (x *exchange) json(status int, body any) {

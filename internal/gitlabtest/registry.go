@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	// JWTIssuer and JWTService are what a registry must be configured with.
-	JWTIssuer  = "gitlab-issuer"
+	// JWTIssuer is the issuer that a registry must be configured with.
+	JWTIssuer = "gitlab-issuer"
+	// JWTService is the service that a registry must be configured with.
 	JWTService = "container_registry"
 
 	jwtKeyID = "gitlabtest"

@@ -93,10 +93,10 @@ func TestOfficialClient(t *testing.T) {
 	if err != nil || len(list) != 2 || resp.TotalItems != 2 || list[0].Name != "gitlab-deploy-token" {
 		t.Fatalf("%d listed, %v", len(list), err)
 	}
-	if _, err := client.DeployTokens.DeleteProjectDeployToken(project.ID, token.ID); err != nil {
+	if _, err = client.DeployTokens.DeleteProjectDeployToken(project.ID, token.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := client.DeployTokens.GetProjectDeployToken(project.ID, token.ID); !errors.Is(err, gogitlab.ErrNotFound) {
+	if _, _, err = client.DeployTokens.GetProjectDeployToken(project.ID, token.ID); !errors.Is(err, gogitlab.ErrNotFound) {
 		t.Fatalf("got %v", err)
 	}
 	groups, _, err := client.Groups.ListGroupProjects("acme", &gogitlab.ListGroupProjectsOptions{IncludeSubGroups: new(true)})

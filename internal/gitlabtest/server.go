@@ -49,6 +49,7 @@ type options struct {
 	externalURL  string
 	latency      time.Duration
 	address      string
+	control      bool
 }
 
 // Option configures a Server.
@@ -74,13 +75,13 @@ func WithLatency(latency time.Duration) Option { return func(o *options) { o.lat
 func WithAddress(address string) Option { return func(o *options) { o.address = address } }
 
 // New starts a server that stops at the end of the test.
-func New(t testing.TB, opts ...Option) *Server {
-	t.Helper()
+func New(tb testing.TB, opts ...Option) *Server {
+	tb.Helper()
 	s, err := Start(opts...)
 	if err != nil {
-		t.Fatalf("start the GitLab stand-in: %v", err)
+		tb.Fatalf("start the GitLab stand-in: %v", err)
 	}
-	t.Cleanup(s.Close)
+	tb.Cleanup(s.Close)
 	return s
 }
 

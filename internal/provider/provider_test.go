@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -72,9 +73,7 @@ func TestConfigure(t *testing.T) {
 	with := func(more block) block {
 		merged := block{}
 		for _, m := range []block{good, more} {
-			for k, v := range m {
-				merged[k] = v
-			}
+			maps.Copy(merged, m)
 		}
 		return merged
 	}

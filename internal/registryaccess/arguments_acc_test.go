@@ -1,6 +1,8 @@
 package registryaccess_test
 
 import (
+	"fmt"
+	"net/http"
 	"regexp"
 	"testing"
 
@@ -121,16 +123,17 @@ func TestAccArguments_noOverlapRevokesAfterTheProof(t *testing.T) {
 		resource.TestStep{
 			PreConfig: func() { s.gitlab.ForgetRequests() },
 			Config:    s.config(none, `rotate_when_changed = { now = "1" }`),
-			Check: resource.ComposeTestCheckFunc(s.active(1), s.published(), s.check(func(t *testing.T) {
+			Check: resource.ComposeTestCheckFunc(s.active(1), s.published(), s.check(func() error {
 				var order []string
 				for _, r := range s.gitlab.Requests() {
-					if r.Method != "GET" || r.Route == "/jwt/auth" {
+					if r.Method != http.MethodGet || r.Route == "/jwt/auth" {
 						order = append(order, r.Method)
 					}
 				}
 				if want := []string{"POST", "GET", "DELETE"}; len(order) != 3 || order[0] != want[0] || order[1] != want[1] || order[2] != want[2] {
-					t.Errorf("order %v, want %v", order, want)
+					return fmt.Errorf("order %v, want %v", order, want)
 				}
+				return nil
 			})),
 		},
 	)
@@ -385,7 +388,7 @@ check "covered" {
 				statecheck.ExpectKnownValue(data, at("tokens").AtSliceIndex(1).AtMapKey("works"), no()),
 				statecheck.ExpectKnownValue(data, at("tokens").AtSliceIndex(1).AtMapKey("revoked"), yes()),
 			},
-			Check: func(state *terraform.State) error {
+			Check: func(*terraform.State) error {
 				if s.gitlab.Writes() != 0 {
 					t.Error("a data source wrote")
 				}

@@ -62,8 +62,8 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 	private := resp.Private
 	w := writer{ctx: ctx, state: &resp.State, identity: resp.Identity, diags: &resp.Diagnostics}
 	if a.decision.Mint {
-		if next, ok := r.createToken(ctx, w, summary, next, a); ok {
-			resp.Diagnostics.Append(writePrivate(ctx, private, private, mintedWithKey, argumentsOf(next, next.TokenID.ValueInt64()))...)
+		if created, ok := r.createToken(ctx, w, summary, next, a); ok {
+			resp.Diagnostics.Append(writePrivate(ctx, private, private, mintedWithKey, argumentsOf(created, created.TokenID.ValueInt64()))...)
 		}
 		return
 	}

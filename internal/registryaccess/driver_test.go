@@ -9,8 +9,6 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
-
-	"github.com/autodevops/terraform-provider-autodevops/internal/gitlabtest"
 )
 
 const typeName = "autodevops_registry_access"
@@ -34,9 +32,9 @@ type driver struct {
 
 type arguments map[string]any
 
-func newDriver(t *testing.T, opts ...gitlabtest.Option) *driver {
+func newDriver(t *testing.T) *driver {
 	t.Helper()
-	s := newScene(t, opts...)
+	s := newScene(t)
 	d := &driver{scene: s}
 	d.load()
 	return d

@@ -105,6 +105,7 @@ func TestFailures(t *testing.T) {
 
 // requestsOf runs the operation undisturbed and returns the kinds of request that it makes.
 func requestsOf(t *testing.T, op operation) []string {
+	t.Helper()
 	d := newDriver(t)
 	op.prepare(d)
 	d.gitlab.ForgetRequests()
@@ -129,6 +130,7 @@ func (op operation) run(d *driver) bool {
 }
 
 func testFailure(t *testing.T, op operation, fault gitlabtest.Fault) {
+	t.Helper()
 	d := newDriver(t)
 	op.prepare(d)
 	pulled := d.secretPulls()

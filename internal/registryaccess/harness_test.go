@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -209,17 +210,23 @@ func null() knownvalue.Check          { return knownvalue.Null() }
 func length(n int) knownvalue.Check { return knownvalue.ListSizeExact(n) }
 
 // check asserts something about the world after a step.
-func (s *scene) check(do func(t *testing.T)) resource.TestCheckFunc {
-	return func(*terraform.State) error {
-		var failed error
-		s.Run("check", func(t *testing.T) {
-			do(t)
-			if t.Failed() {
-				failed = fmt.Errorf("the world is not as expected")
-			}
-		})
-		return failed
+func (s *scene) check(do func() error) resource.TestCheckFunc {
+	return func(*terraform.State) error { return do() }
+}
+
+// TestMain makes the tests independent of the machine's CLI configuration, and
+// OpenTofu usable where the harness expects Terraform.
+func TestMain(m *testing.M) {
+	settings := map[string]string{"TF_CLI_CONFIG_FILE": os.DevNull}
+	if strings.Contains(filepath.Base(os.Getenv("TF_ACC_TERRAFORM_PATH")), "tofu") {
+		settings["TF_ACC_PROVIDER_NAMESPACE"] = "hashicorp"
 	}
+	for name, value := range settings {
+		if err := os.Setenv(name, value); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
 }
 
 // active wants exactly so many working tokens.

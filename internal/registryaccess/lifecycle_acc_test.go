@@ -2,6 +2,7 @@ package registryaccess_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"testing"
 
@@ -52,10 +53,11 @@ func TestAccLifecycle_createRotateRevoke(t *testing.T) {
 			PreConfig:        func() { s.gitlab.Clock.AdvanceDays(100); s.gitlab.ForgetRequests() },
 			Config:           s.config(),
 			ConfigPlanChecks: expectNothing(),
-			Check: s.check(func(t *testing.T) {
+			Check: s.check(func() error {
 				if n := s.gitlab.Writes(); n != 0 {
-					t.Errorf("%d writes in a plan with nothing due", n)
+					return fmt.Errorf("%d writes in a plan with nothing due", n)
 				}
+				return nil
 			}),
 		},
 		resource.TestStep{

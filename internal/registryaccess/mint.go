@@ -12,8 +12,8 @@ import (
 )
 
 // cleanupTimeout bounds the revocation of a token that is not published, also
-// after the operation was interrupted.
-const cleanupTimeout = 30 * time.Second
+// after the operation was interrupted: long enough for one hint of a throttle.
+const cleanupTimeout = 90 * time.Second
 
 // minted is a fresh token that may be published.
 type minted struct {
@@ -67,9 +67,9 @@ func (r *Resource) mint(ctx context.Context, next model, a assessment, suspend f
 
 	if err := r.prove(ctx, next, made, expiresAt); err != nil {
 		// The operation may be over, but nobody else knows this token.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 		defer cancel()
-		if revokeErr := r.backend.GitLab.RevokeDeployToken(ctx, next.ProjectID.ValueInt64(), made.ID); revokeErr != nil {
+		if revokeErr := r.backend.GitLab.RevokeDeployToken(cleanup, next.ProjectID.ValueInt64(), made.ID); revokeErr != nil {
 			return minted{}, &mintError{cause: fmt.Errorf("%w; then %w", err, revokeErr), leftover: true, id: made.ID}
 		}
 		return minted{}, &mintError{cause: err}

@@ -50,14 +50,14 @@ func (r *Resource) planCreate(ctx context.Context, plan, config model, known boo
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
 
-	subject, err := r.find(ctx, plan.Project.ValueString())
+	found, err := r.find(ctx, plan.Project.ValueString())
 	if err != nil {
 		AddError(&resp.Diagnostics, fmt.Sprintf("Cannot plan the registry access of project %s", plan.Project.ValueString()), err)
 		return
 	}
 	p := planned{ctx: ctx, plan: &resp.Plan}
 	next := plan
-	next.setProject(subject.project, false)
+	next.setProject(found.project, false)
 	p.set("id", next.ID)
 	p.set("project_id", next.ProjectID)
 	p.set("project_path", next.ProjectPath)
@@ -78,12 +78,12 @@ func (r *Resource) planCreate(ctx context.Context, plan, config model, known boo
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	a := assessNew(want, subject.project.Facts)
+	a := assessNew(want, found.project.Facts)
 	if a.err != nil {
 		addUndecidable(&resp.Diagnostics, plan.Project.ValueString(), a.err)
 		return
 	}
-	tell(ctx, "plan of a creation", subject.project.Path, a.assessment)
+	tell(ctx, "plan of a creation", found.project.Path, a.assessment)
 	next.setRequirement(a.requirement)
 	p.set("required", next.Required)
 	p.set("reason", next.Reason)
@@ -102,7 +102,7 @@ func (r *Resource) planCreate(ctx context.Context, plan, config model, known boo
 		p.setNull("token_id", "token", "created_at", "expires_at", "rotate_at")
 	}
 	resp.Diagnostics.Append(p.diags...)
-	warnAtCreation(&resp.Diagnostics, plan, a.assessment, subject, r.backend.Now())
+	warnAtCreation(&resp.Diagnostics, plan, a.assessment, found, r.backend.Now())
 }
 
 // statesFacts reports whether the configuration states any fact, known or not.

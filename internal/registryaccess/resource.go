@@ -99,8 +99,7 @@ func (r *Resource) ValidateConfig(ctx context.Context, req resource.ValidateConf
 		return
 	}
 	_, err := access.NewSchedule(rotation, config.Permanent.ValueBool())
-	var invalid *access.InvalidRotationError
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*access.InvalidRotationError](err); ok {
 		resp.Diagnostics.AddAttributeError(path.Root("rotation").AtName(invalid.Attribute), "Invalid rotation", invalid.Error()+".")
 	}
 }

@@ -85,7 +85,7 @@ func (u *update) stillTrue(a assessment) bool {
 	sameProject := u.plan.Project.Equal(u.prior.Project)
 	takesAway := !a.decision.Mint && (a.decision.Fate == access.FateRetired || a.decision.Fate == access.FateEnded)
 	takesAway = takesAway && !a.decision.Dead
-	statesFacts := !a.requirement.Required && u.plan.overrides().Any() && !(a.decision.OnlyRevokes() && a.decision.Changes())
+	statesFacts := !a.requirement.Required && u.plan.overrides().Any() && (!a.decision.OnlyRevokes() || !a.decision.Changes())
 	if sameProject && !takesAway && !statesFacts {
 		return true
 	}
@@ -139,12 +139,11 @@ func (u *update) carryOut(a assessment, config model) {
 		current.RotateAt = a.schedule.RotateAt(current.CreatedAt, current.ExpiresAt)
 		record.Current = &current
 	}
-	settled := record
+	var token *access.Token
 	if fresh != nil {
-		settled = a.decision.Settle(record, fresh.token.CreatedAt, a.schedule, &fresh.token)
-	} else {
-		settled = a.decision.Settle(record, now, a.schedule, nil)
+		now, token = fresh.token.CreatedAt, &fresh.token
 	}
+	settled := a.decision.Settle(record, now, a.schedule, token)
 
 	if !a.decision.Hold || u.prior.Required.IsNull() {
 		next.setRequirement(a.requirement)

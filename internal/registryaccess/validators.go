@@ -14,8 +14,10 @@ import (
 // includesReadRegistry wants read_registry among the scopes.
 type includesReadRegistry struct{}
 
+// Description implements validator.Describer.
 func (includesReadRegistry) Description(context.Context) string { return "must contain read_registry" }
 
+// MarkdownDescription implements validator.Describer.
 func (v includesReadRegistry) MarkdownDescription(ctx context.Context) string {
 	return v.Description(ctx)
 }
@@ -39,10 +41,12 @@ func (includesReadRegistry) ValidateSet(_ context.Context, req validator.SetRequ
 // notReserved keeps the usernames that mark generated tokens out of configurations.
 type notReserved struct{}
 
+// Description implements validator.Describer.
 func (notReserved) Description(context.Context) string {
 	return `must not look like a generated username ("autodevops-<number>-<8 characters>")`
 }
 
+// MarkdownDescription implements validator.Describer.
 func (v notReserved) MarkdownDescription(ctx context.Context) string { return v.Description(ctx) }
 
 // ValidateString implements validator.String.
