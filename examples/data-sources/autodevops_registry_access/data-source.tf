@@ -1,0 +1,14 @@
+data "autodevops_registry_access" "shop" {
+  project = "acme/shop"
+}
+
+# Fails every plan while the project needs access and has no token that works.
+check "shop_can_pull" {
+  assert {
+    condition = (
+      !data.autodevops_registry_access.shop.required ||
+      anytrue(data.autodevops_registry_access.shop.tokens[*].works)
+    )
+    error_message = "acme/shop has no working pull token. ${data.autodevops_registry_access.shop.explanation}"
+  }
+}

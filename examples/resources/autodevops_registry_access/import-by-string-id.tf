@@ -1,0 +1,4 @@
+import {
+  to = autodevops_registry_access.shop
+  id = "acme/shop:42"
+}

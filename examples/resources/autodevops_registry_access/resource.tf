@@ -1,0 +1,16 @@
+resource "autodevops_registry_access" "shop" {
+  project = "acme/shop"
+}
+
+# The Secret exists also while no token is needed: docker_config_json is then
+# {"auths":{}}, so nothing downstream needs a count.
+resource "kubernetes_secret_v1" "registry" {
+  metadata {
+    name      = "registry-access"
+    namespace = "shop-production"
+  }
+  type = "kubernetes.io/dockerconfigjson"
+  data = {
+    ".dockerconfigjson" = autodevops_registry_access.shop.docker_config_json
+  }
+}

@@ -1,0 +1,14 @@
+# Where the same configuration declares the project, reference its attributes: the
+# plan is then right in the very run that changes them.
+resource "gitlab_project" "catalog" {
+  name                            = "catalog"
+  namespace_id                    = 42
+  visibility_level                = "internal"
+  container_registry_access_level = "enabled"
+}
+
+resource "autodevops_registry_access" "catalog" {
+  project                         = gitlab_project.catalog.id
+  visibility                      = gitlab_project.catalog.visibility_level
+  container_registry_access_level = gitlab_project.catalog.container_registry_access_level
+}
