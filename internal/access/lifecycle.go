@@ -121,7 +121,7 @@ func decideRequired(policy Policy, requirement Requirement, record Record, verdi
 	case verdicts.ended(record):
 		return replace("Minted again: the wind-down of token %d was over on %s.", current.ID, date(record.EndsAt))
 	case len(policy.Changed) > 0:
-		return replace("Rotated: %s changed.", strings.Join(policy.Changed, ", "))
+		return replace("Rotated: token %d was minted with another %s.", current.ID, strings.Join(policy.Changed, ", "))
 	case !policy.Schedule.Permanent && current.ExpiresAt.IsZero():
 		return replace("Rotated: permanent tokens are no longer wanted, and token %d has no expiry.", current.ID)
 	case outlives(policy.Schedule, *current):

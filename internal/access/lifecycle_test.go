@@ -103,7 +103,7 @@ func TestDecide(t *testing.T) {
 		},
 		"arguments changed": {
 			access.Policy{Schedule: schedule(t), Changed: []string{"name", "scopes"}}, needed, living(), access.Verdicts{},
-			access.Decision{Mint: true, Fate: access.FateRetired}, "Rotated: name, scopes changed.",
+			access.Decision{Mint: true, Fate: access.FateRetired}, "Rotated: token 7 was minted with another name, scopes.",
 		},
 		"permanent no longer": {
 			standard, needed, living(permanent), access.Verdicts{},

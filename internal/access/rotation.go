@@ -81,10 +81,17 @@ func NewSchedule(r Rotation, permanent bool) (Schedule, error) {
 	if s.Overlap < 0 || s.Overlap > s.RotateBefore {
 		return Schedule{}, &InvalidRotationError{
 			"overlap_days",
-			fmt.Sprintf("must be at least 0 and at most rotate_before_days (%d), got %d", s.RotateBefore, s.Overlap),
+			fmt.Sprintf("must be at least 0 and at most rotate_before_days (%s), got %d", describeWindow(r, s), s.Overlap),
 		}
 	}
 	return s, nil
+}
+
+func describeWindow(r Rotation, s Schedule) string {
+	if r.RotateBeforeDays != nil {
+		return fmt.Sprint(s.RotateBefore)
+	}
+	return fmt.Sprintf("by default %d for a lifetime of %d days", s.RotateBefore, s.Lifetime)
 }
 
 func newPermanentSchedule(r Rotation) (Schedule, error) {

@@ -43,9 +43,9 @@ func TestErrors_shapes(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"message":"403 Forbidden"}`:                                                                                "403 Forbidden",
 		`{"message":{"name":["is too long","is odd"],"base":["no"]}}`:                                                "base no; name is too long, is odd",
-		`{"message":{"error":"This endpoint has been requested too many times."}}`:                                   "error This endpoint has been requested too many times.",
+		`{"message":{"error":"This endpoint has been requested too many times."}}`:                                   "error This endpoint has been requested too many times",
 		`{"error":"scopes is missing"}`:                                                                              "scopes is missing",
-		`{"error":"insufficient_scope","error_description":"The request requires higher privileges.","scope":"api"}`: "insufficient_scope: The request requires higher privileges.",
+		`{"error":"insufficient_scope","error_description":"The request requires higher privileges.","scope":"api"}`: "insufficient_scope: The request requires higher privileges",
 		"Retry later\n":           "Retry later",
 		"<html>nginx</html>":      "an HTML page",
 		strings.Repeat("x", 5000): strings.Repeat("x", 300) + "…",

@@ -2,12 +2,15 @@ package gitlab
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -52,6 +55,8 @@ type Error struct {
 func (e *Error) Error() string {
 	parts := []string{"could not " + e.Action}
 	switch {
+	case e.Status != 0 && strings.HasPrefix(e.Said, strconv.Itoa(e.Status)+" "):
+		parts = append(parts, "GitLab answered "+e.Said)
 	case e.Status != 0 && e.Said != "":
 		parts = append(parts, fmt.Sprintf("GitLab answered %d: %s", e.Status, e.Said))
 	case e.Status != 0:
@@ -81,12 +86,26 @@ func (c *Client) noAnswer(action string, err error) *Error {
 		e.Advice = "Apply again later, raise the timeouts of the resource, or lower -parallelism."
 	case errors.Is(err, context.DeadlineExceeded):
 		e.Advice = "The operation ran out of time. Raise the timeouts of the resource if GitLab is slow."
+	case isDNS(err):
+		e.Advice = "Check base_url: its host name does not resolve."
+	case isPlainHTTP(err):
+		e.Advice = "Check base_url: the host answers in plain HTTP. Use http:// if that is meant."
 	case permanent(err):
 		e.Advice = "Check base_url, cacert_file and the certificate of the GitLab instance."
 	default:
 		e.Advice = "Check base_url and the network between here and GitLab."
 	}
 	return e
+}
+
+func isDNS(err error) bool {
+	_, ok := errors.AsType[*net.DNSError](err)
+	return ok
+}
+
+func isPlainHTTP(err error) bool {
+	_, ok := errors.AsType[tls.RecordHeaderError](err)
+	return ok || strings.Contains(err.Error(), "server gave HTTP response to HTTPS client")
 }
 
 // reasonOf is the innermost part of a network error: the outer ones repeat the URL.
@@ -186,7 +205,7 @@ func said(got answer) string {
 	for _, e := range body.Errors {
 		parts = append(parts, strings.Trim(e.Code+": "+e.Message, ": "))
 	}
-	return short(strings.Join(parts, ": "))
+	return short(strings.TrimRight(strings.Join(parts, ": "), "."))
 }
 
 // flatten writes an error value of any shape on one line, fields in order.

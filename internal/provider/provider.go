@@ -84,7 +84,7 @@ func (p *Provider) Schema(_ context.Context, _ provider.SchemaRequest, resp *pro
 			"retries": schema.Int64Attribute{Optional: true,
 				MarkdownDescription: "How often a request that can be repeated safely is repeated. Default: 5."},
 			"early_auth_check": schema.BoolAttribute{Optional: true,
-				MarkdownDescription: "Check the token with one request before anything else. Default: `false`, no request."},
+				MarkdownDescription: "Check with one request that the token is valid, before anything else. It says nothing about scope and role. Default: `false`, no request."},
 		},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
@@ -54,8 +55,8 @@ func (r *Resource) ImportState(ctx context.Context, req resource.ImportStateRequ
 	state.Project = types.StringValue(target.project)
 	state.setProject(s.project, false)
 	state.Name = types.StringValue(token.Name)
-	// The take-over mints under a username of its own, which marks its tokens from now on.
-	state.Username = types.StringValue(access.NewUsername(s.project.ID))
+	// The username stays open: the take-over mints under one of its own, and a
+	// configuration generated from this state must not hold the imported one.
 	state.Scopes = scopesValue(token.Scopes)
 	state.setRecord(access.Record{Current: &access.Token{ID: token.ID, ExpiresAt: token.ExpiresAt}})
 	state.withdrawCredentials()
@@ -111,12 +112,12 @@ func (t importTarget) choose(tokens []access.DeployToken, r *Resource) (token ac
 			case token.CanPull(now):
 				return token, ""
 			case token.Active(now):
-				return token, fmt.Sprintf("Deploy token %d (%q) has not the scope read_registry, so it is not a registry token.", token.ID, token.Name)
+				return token, fmt.Sprintf("Deploy token %d (%q) lacks the scope read_registry, so it is not a registry token.", token.ID, token.Name)
 			default:
 				return token, fmt.Sprintf("Deploy token %d (%q) is revoked or expired. There is nothing to take over: leave the import out, and a new one is minted.", token.ID, token.Name)
 			}
 		}
-		return access.DeployToken{}, fmt.Sprintf("The project has no deploy token %d.", t.tokenID)
+		return access.DeployToken{}, fmt.Sprintf("The project has no deploy token %d. %s", t.tokenID, describeWorking(tokens, now))
 	}
 	for _, name := range t.names {
 		working := slices.DeleteFunc(slices.Clone(tokens), func(token access.DeployToken) bool {
@@ -136,6 +137,20 @@ func (t importTarget) choose(tokens []access.DeployToken, r *Resource) (token ac
 	return access.DeployToken{}, fmt.Sprintf(
 		"The project has no working deploy token named %s. There is nothing to take over: leave the import out, and a new one is minted; or name the token: import %s:TOKEN_ID.",
 		quoteAll(t.names), t.project)
+}
+
+// describeWorking lists the tokens that could be imported instead.
+func describeWorking(tokens []access.DeployToken, now time.Time) string {
+	var working []string
+	for _, token := range tokens {
+		if token.CanPull(now) {
+			working = append(working, fmt.Sprintf("%d (%q)", token.ID, token.Name))
+		}
+	}
+	if len(working) == 0 {
+		return "It has none that could be imported: leave the import out, and a new one is minted."
+	}
+	return "Its working registry tokens are: " + strings.Join(working, ", ") + "."
 }
 
 func quoteAll(names []string) string {

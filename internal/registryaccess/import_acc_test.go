@@ -105,7 +105,7 @@ func TestAccImport_refusals(t *testing.T) {
 		"acme/nowhere":                          "404 Project Not Found",
 		"acme/shop":                             `no working deploy token named "autodevops-registry-access" or "gitlab-deploy-token"`,
 		fmt.Sprintf("acme/shop:%d", revoked.ID): "is revoked or expired",
-		fmt.Sprintf("acme/shop:%d", git.ID):     "has not the scope read_registry",
+		fmt.Sprintf("acme/shop:%d", git.ID):     "lacks the scope read_registry",
 		"acme/several":                          fmt.Sprintf("several working deploy tokens named %q: %d, %d", access.DefaultName, ids[0].ID, ids[1].ID),
 	} {
 		t.Run(id, func(t *testing.T) {
@@ -153,4 +153,39 @@ import {
 			Check:             s.published(),
 		},
 	)
+}
+
+// TestImport_generatedUsernames: what this access has generated may be pinned, as a
+// generated configuration does; anybody else's may not.
+func TestImport_generatedUsernames(t *testing.T) {
+	d := newDriver(t)
+	reserved := fmt.Sprintf("autodevops-%d-abcdefgh", d.project.ID)
+	if p := d.planChange(arguments{"username": reserved}); !failed(p.diagnostics) || summaries(p.diagnostics)[0] != "Reserved username" {
+		t.Errorf("a reserved username passed: %v", describe(p.diagnostics))
+	}
+	d.mustApply(nil)
+	pinned := arguments{"username": d.text("username")}
+	d.mustApply(pinned)
+	d.mustBeSettled(pinned)
+	if n := len(d.gitlab.Tokens(d.project)); n != 1 {
+		t.Errorf("pinning the username rotated: %d tokens", n)
+	}
+}
+
+// TestImport_notRequired: nothing is published, and the plan does not claim so.
+func TestImport_notRequired(t *testing.T) {
+	d := newDriver(t)
+	d.gitlab.SetGroupAutoDevOps(d.group, gitlabtest.False)
+	token := d.gitlab.CreateDeployToken(d.project, access.DefaultName, "x", time.Time{}, "read_registry")
+	if !d.importState("acme/shop") || d.text("username") != "" {
+		t.Fatalf("imported with username %q: %v", d.text("username"), describe(d.last))
+	}
+	p := d.planChange(nil)
+	if got := fmt.Sprint(describe(p.diagnostics)); !containsAll(got, "is not known, so nothing is published", itoa(token.ID)) {
+		t.Errorf("says %s", got)
+	}
+	if !d.apply(p) || d.text("docker_config_json") != access.EmptyDockerConfig || !access.GeneratedUsername(d.text("username"), d.project.ID) {
+		t.Errorf("after the apply: username %q, %v", d.text("username"), describe(d.last))
+	}
+	d.mustBeSettled(nil)
 }

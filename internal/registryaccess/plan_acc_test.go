@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/access"
@@ -222,6 +223,35 @@ func TestWarnings(t *testing.T) {
 				t.Errorf("warns %v, want %v", got, c.want)
 			}
 		})
+	}
+}
+
+// TestWarnings_destroy: what ends without an overlap is said beforehand.
+func TestWarnings_destroy(t *testing.T) {
+	d := newDriver(t)
+	d.mustApply(nil)
+	d.gitlab.Clock.AdvanceDays(340)
+	d.mustApply(nil)
+	other := d.gitlab.CreateProject("acme/other", gitlabtest.ProjectOptions{})
+	d.gitlab.SetRole(other, d.maintainer, gitlabtest.Maintainer)
+	tokens := d.gitlab.Tokens(d.project)
+
+	_, planned := d.planDestroy()
+	replaced := d.planChange(arguments{"project": "acme/other"})
+	for summary, diagnostics := range map[string][]*tfprotov6.Diagnostic{
+		"All tokens will be revoked": planned.Diagnostics, "Another project replaces the access": replaced.diagnostics,
+	} {
+		if got := fmt.Sprint(describe(diagnostics)); !containsAll(got, summary, itoa(tokens[0].ID), itoa(tokens[1].ID)) {
+			t.Errorf("says %s", got)
+		}
+	}
+	d.gitlab.Clock.AdvanceDays(1)
+	if !d.refresh() {
+		t.Fatal(describe(d.last))
+	}
+	again := d.planChange(arguments{"rotate_when_changed": map[string]string{"x": "1"}})
+	if got := fmt.Sprint(describe(again.diagnostics)); !containsAll(got, "Tokens that were retired earlier stay as they are: "+itoa(tokens[0].ID)) {
+		t.Errorf("says %s", got)
 	}
 }
 

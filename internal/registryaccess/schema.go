@@ -51,7 +51,7 @@ const (
 	levelDescription = "The project's container registry access level, instead of what GitLab says: " +
 		"`enabled`, `private` or `disabled`."
 	autoDevOpsDescription = "Whether Auto DevOps is on for the project, instead of what GitLab says. " +
-		"Needed where the provider's user has less than the Maintainer role, as GitLab then hides it."
+		"Needed where the provider's user has a custom role that manages deploy tokens but is below Maintainer, as GitLab then hides it."
 )
 
 // Schema implements resource.Resource.
@@ -96,24 +96,23 @@ func argumentAttributes() map[string]schema.Attribute {
 		"auto_devops_enabled": schema.BoolAttribute{Optional: true, MarkdownDescription: autoDevOpsDescription},
 		"name": schema.StringAttribute{
 			Optional: true, Computed: true, Default: stringdefault.StaticString(access.DefaultName),
-			MarkdownDescription: "The name of the deploy tokens. A change rotates the token. GitLab gives the token named `" + access.GitLabName +
+			MarkdownDescription: "The name of the deploy tokens. A change rotates the token while access is required, else the next minting uses it. GitLab gives the token named `" + access.GitLabName +
 				"` to every job of the project; see the guide on rotation before choosing that name. Default: `" + access.DefaultName + "`.",
 			Validators: []validator.String{stringvalidator.UTF8LengthBetween(1, 255)},
 		},
 		"username": schema.StringAttribute{
 			Optional: true, Computed: true,
-			MarkdownDescription: "The username of the deploy tokens, the same across rotations. A change rotates the token. " +
+			MarkdownDescription: "The username of the deploy tokens, the same across rotations. A change rotates the token, as that of `name` does. " +
 				"Default: `autodevops-<project id>-<8 random characters>`, chosen once; it also marks the tokens as this resource's own.",
 			Validators: []validator.String{
 				stringvalidator.LengthBetween(1, 255),
 				stringvalidator.RegexMatches(validUsername, "can contain only letters, digits, '_', '-', '+', and '.'"),
-				notReserved{},
 			},
 		},
 		"scopes": schema.SetAttribute{
 			ElementType: types.StringType, Optional: true, Computed: true,
 			Default: setdefault.StaticValue(types.SetValueMust(types.StringType, []attr.Value{types.StringValue(access.ScopeReadRegistry)})),
-			MarkdownDescription: "The scopes of the deploy tokens, `read_registry` among them. A change rotates the token. Default: `[\"read_registry\"]`. Possible: `" +
+			MarkdownDescription: "The scopes of the deploy tokens, `read_registry` among them. A change rotates the token, as that of `name` does. Default: `[\"read_registry\"]`. Possible: `" +
 				strings.Join(access.Scopes(), "`, `") + "`.",
 			Validators: []validator.Set{
 				setvalidator.ValueStringsAre(stringvalidator.OneOf(access.Scopes()...)),
@@ -138,7 +137,7 @@ func policyAttributes() map[string]schema.Attribute {
 				"rotate_before_days": schema.Int64Attribute{
 					Optional: true, Validators: []validator.Int64{int64validator.AtLeast(1)},
 					MarkdownDescription: fmt.Sprintf("How many days before its expiry a token is replaced; less than `expiration_days`. "+
-						"A change counts from the next plan. Default: a third of `expiration_days`, at most %d.", access.DefaultRotateBeforeDays),
+						"A change moves `rotate_at` in this apply; the plan after it acts on it. Default: a third of `expiration_days`, at most %d.", access.DefaultRotateBeforeDays),
 				},
 				"overlap_days": schema.Int64Attribute{
 					Optional: true, Validators: []validator.Int64{int64validator.AtLeast(0)},
@@ -150,7 +149,8 @@ func policyAttributes() map[string]schema.Attribute {
 		},
 		"permanent": schema.BoolAttribute{
 			Optional: true, Computed: true, Default: booldefault.StaticBool(false),
-			MarkdownDescription: "Mint tokens without an expiry. They are replaced only through `rotate_when_changed`. Conflicts with " +
+			MarkdownDescription: "Mint tokens without an expiry. They are replaced only when an argument that makes another token changes, such as `rotate_when_changed`. " +
+				"A current token that has an expiry keeps it, and is replaced by a permanent one in its rotation window; set back to `false`, a permanent token is rotated at once. Conflicts with " +
 				"`expiration_days` and `rotate_before_days`. Default: `false`.",
 		},
 		"rotate_when_changed": schema.MapAttribute{
@@ -160,7 +160,7 @@ func policyAttributes() map[string]schema.Attribute {
 		"on_not_required": schema.StringAttribute{
 			Optional: true, Computed: true, Default: stringdefault.StaticString(onNotRequiredRevoke),
 			MarkdownDescription: "What happens to a token that is no longer required: `revoke` gives it an end date and revokes it then, " +
-				"`keep` leaves it until its rotation window. Default: `revoke`.",
+				"`keep` leaves it until its rotation window opens, which a permanent token has none of. Default: `revoke`.",
 			Validators: []validator.String{stringvalidator.OneOf(onNotRequiredRevoke, onNotRequiredKeep)},
 		},
 		"verify": schema.BoolAttribute{

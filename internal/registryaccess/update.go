@@ -179,6 +179,8 @@ func (u *update) next(config model) model {
 	switch {
 	case !config.Username.IsNull():
 		next.Username = config.Username
+	case u.prior.Username.IsNull():
+		next.Username = types.StringValue(access.NewUsername(u.prior.ProjectID.ValueInt64()))
 	default:
 		next.Username = u.prior.Username
 	}

@@ -1,6 +1,7 @@
 package registryaccess
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/access"
 )
@@ -32,11 +34,15 @@ func warnAtCreation(diags *diag.Diagnostics, plan model, a assessment, s subject
 		warnForeign(diags, plan, s.project.ID, foreign)
 	}
 	if len(marked) > 0 {
-		diags.AddAttributeWarning(path.Root("name"), "Another registry access has tokens of this name", fmt.Sprintf(
-			"Project %s has active deploy tokens named %q that another autodevops_registry_access minted, or that an interrupted creation left behind: %s. "+
-				"They are left alone. If no other state manages them, revoke them in GitLab.",
-			s.project.Path, plan.Name.ValueString(), listIDs(marked)))
+		warnMarked(diags, plan, s.project.Path, marked)
 	}
+}
+
+func warnMarked(diags *diag.Diagnostics, plan model, project string, marked []int64) {
+	diags.AddAttributeWarning(path.Root("name"), "Another registry access has tokens of this name", fmt.Sprintf(
+		"Project %s has active deploy tokens named %q that another autodevops_registry_access minted, or that an interrupted creation left behind: %s. "+
+			"They are left alone. Revoke them in GitLab only if no autodevops_registry_access, in this state or another, manages them.",
+		project, plan.Name.ValueString(), listIDs(marked)))
 }
 
 // warnNoRegistry: the configuration always wants access, and there is nothing to give access to.
@@ -50,7 +56,7 @@ func warnNoRegistry(diags *diag.Diagnostics, plan model, a assessment) {
 func warnForeign(diags *diag.Diagnostics, plan model, projectID int64, foreign []int64) {
 	diags.AddAttributeWarning(path.Root("name"), "Unmanaged tokens of the same name", fmt.Sprintf(
 		"The project has active deploy tokens named %q that this resource does not manage: %s. They are left alone. "+
-			"To take one over without downtime, import it instead of creating a new one:\n\n"+
+			"One that pulls images can be taken over without a gap, by importing it instead of creating a new one:\n\n"+
 			"  terraform import <this resource's address> %d:%d",
 		plan.Name.ValueString(), listIDs(foreign), projectID, foreign[len(foreign)-1]))
 }
@@ -137,14 +143,23 @@ func warnAtUpdate(diags *diag.Diagnostics, plan, state model, a assessment, chan
 	warnNoRegistry(diags, plan, a)
 	if a.policy.Keep && a.record.Current != nil && state.Required.ValueBool() && !a.requirement.Required && !a.decision.Changes() {
 		diags.AddAttributeWarning(path.Root("on_not_required"), "A token is kept that is not required", fmt.Sprintf(
-			"%s Deploy token %d of project %s stays published, because on_not_required is \"keep\". It winds down once its rotation window opens.",
-			a.requirement.Reason.Explanation(), a.record.Current.ID, project))
+			"%s %s, because on_not_required is \"keep\". %s",
+			a.requirement.Reason.Explanation(), describeKept(*a.record.Current), describeKeptEnd(*a.record.Current)))
+	}
+	if plan.Permanent.ValueBool() && !state.Permanent.ValueBool() && !a.decision.Mint && a.record.Current != nil && !a.record.Current.ExpiresAt.IsZero() {
+		diags.AddAttributeWarning(path.Root("permanent"), "Permanent token", fmt.Sprintf(
+			"Token %d keeps its expiry. Once its rotation window opens it is replaced by a token without one, which stays valid for ever if this configuration is abandoned.",
+			a.record.Current.ID))
 	}
 	warnDecision(diags, project, a)
 	warnRevocation(diags, project, a)
 
 	if len(a.verdicts.Foreign) > 0 {
 		warnForeign(diags, plan, state.ProjectID.ValueInt64(), a.verdicts.Foreign)
+	}
+	if marked := markedOf(state, a); state.Username.IsNull() && len(marked) > 0 {
+		// A take-over that died has left no other trace.
+		warnMarked(diags, plan, project, marked)
 	}
 	if a.decision.Mint {
 		warnToken(diags, plan)
@@ -171,15 +186,19 @@ func warnDecision(diags *diag.Diagnostics, project string, a assessment) {
 		diags.AddWarning("The token in use is dead", fmt.Sprintf(
 			"%s Credentials that clusters hold from it do not work any more.", d.LastChange))
 	case d.Mint && d.Fate == access.FateRetired:
-		diags.AddWarning("Token will be rotated", fmt.Sprintf("%s %s", d.LastChange, describeOverlap(current.ID, a.schedule)))
+		diags.AddWarning("Token will be rotated", d.LastChange+" "+describeOverlap(current.ID, a.schedule)+describeUntouched(a)+describeGitLabsOwn(a))
+	case d.WindDown == access.WindDownStarts && !current.SecretKnown:
+		diags.AddWarning("Token will end", fmt.Sprintf(
+			"%s The secret of token %d is not known, so nothing is published. The token stays valid for %s and is revoked by the first apply after that.",
+			d.LastChange, current.ID, days(a.schedule.Overlap)))
 	case d.WindDown == access.WindDownStarts:
 		diags.AddWarning("Token will end", fmt.Sprintf(
 			"%s Token %d stays published for %s and is revoked by the first apply after that.",
 			d.LastChange, current.ID, days(a.schedule.Overlap)))
 	case d.Fate == access.FateRetired:
 		diags.AddWarning("Credentials will be withdrawn", fmt.Sprintf(
-			"%s The Secret becomes empty now; token %d is revoked by the first apply after %s, so that pods which still present it can pull.",
-			d.LastChange, current.ID, days(a.schedule.Overlap)))
+			"%s The Secret becomes empty now; token %d is revoked by the first apply after %s, so that pods which still present it can pull.%s",
+			d.LastChange, current.ID, days(a.schedule.Overlap), describeUntouched(a)))
 	case d.Fate == access.FateEnded:
 		diags.AddWarning("Token will be revoked", fmt.Sprintf(
 			"%s Pods that still use token %d cannot pull after this apply.", d.LastChange, current.ID))
@@ -190,7 +209,73 @@ func describeOverlap(id int64, s access.Schedule) string {
 	if s.Overlap == 0 {
 		return fmt.Sprintf("overlap_days is 0: token %d is revoked in this apply, before Secrets are updated. Pulls in between fail.", id)
 	}
-	return fmt.Sprintf("Token %d stays valid for %s, and is revoked by the first apply after that.", id, days(s.Overlap))
+	return fmt.Sprintf("Token %d stays valid for %s, or until it expires, and is revoked by the first apply after that.", id, days(s.Overlap))
+}
+
+// describeUntouched: a plan that retires a token shows the whole list as changing.
+func describeUntouched(a assessment) string {
+	var ids []int64
+	for _, t := range a.record.Retired {
+		if !slices.Contains(a.decision.Revoke, t.ID) {
+			ids = append(ids, t.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" Tokens that were retired earlier stay as they are: %s.", listIDs(ids))
+}
+
+// describeGitLabsOwn: the take-over of GitLab's own token leaves the Secret that
+// Auto DevOps has written behind.
+func describeGitLabsOwn(a assessment) string {
+	if a.record.Current.SecretKnown || !slices.Contains(a.verdicts.GitLabNamed, a.record.Current.ID) {
+		return ""
+	}
+	return fmt.Sprintf(" Token %d is the one that Auto DevOps writes into a Secret of its own. "+
+		"Let the pods use the Secret with the new token, and deploy once, before the overlap is over.", a.record.Current.ID)
+}
+
+func describeKept(t access.Token) string {
+	if !t.SecretKnown {
+		return fmt.Sprintf("Deploy token %d stays valid", t.ID)
+	}
+	return fmt.Sprintf("Deploy token %d stays published", t.ID)
+}
+
+func describeKeptEnd(t access.Token) string {
+	if t.ExpiresAt.IsZero() {
+		return "It has no expiry, so it stays until on_not_required is \"revoke\"."
+	}
+	return "It winds down once its rotation window opens."
+}
+
+// markedOf lists the unmanaged tokens that some access has minted.
+func markedOf(state model, a assessment) []int64 {
+	return slices.DeleteFunc(mergeIDs(context.Background(), state.UnmanagedTokenIDs, nil), func(id int64) bool {
+		return slices.Contains(a.verdicts.Foreign, id)
+	})
+}
+
+// warnDestroy says what a destroy ends.
+func warnDestroy(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	if req.State.Raw.IsNull() {
+		return
+	}
+	var state model
+	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	warnAllRevoked(&resp.Diagnostics, "All tokens will be revoked", state)
+}
+
+// warnAllRevoked is about operations that know no overlap.
+func warnAllRevoked(diags *diag.Diagnostics, summary string, state model) {
+	record, more := state.record(context.Background())
+	diags.Append(more...)
+	if ids := record.TokenIDs(); len(ids) > 0 {
+		diags.AddWarning(summary, fmt.Sprintf(
+			"These deploy tokens of project %s are revoked at once, without an overlap: %s. Pods that use them cannot pull any more.",
+			state.ProjectPath.ValueString(), listIDs(ids)))
+	}
 }
 
 func days(n int64) string {

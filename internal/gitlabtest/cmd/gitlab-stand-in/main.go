@@ -1,7 +1,8 @@
 // Command gitlab-stand-in runs the GitLab stand-in as a process of its own, on a
 // loopback address. It reads its world as JSON from a file or standard input,
-// prints where it listens and with which token, and stops when interrupted, or
-// after a while.
+// prints where it listens and with an administrator's token, and stops when
+// interrupted, or after a while. Its clock, which the control endpoints move, is
+// GitLab's alone: a provider goes by the clock of its own machine.
 //
 //	echo '{"projects":[{"path":"acme/shop","auto_devops":true}]}' | gitlab-stand-in -world -
 package main
