@@ -54,6 +54,20 @@ const (
 		"Needed where the provider's user has a custom role that manages deploy tokens but is below Maintainer, as GitLab then hides it."
 )
 
+// Descriptions of what resource and data source have in common.
+const (
+	idDescription          = "The project's numeric id, as text."
+	projectIDDescription   = "The project's numeric id."
+	projectPathDescription = "The project's full path."
+	visibilityFact         = "`private`, `internal` or `public`."
+	levelFact              = "`enabled`, `private` or `disabled`."
+	autoDevOpsFact         = "Whether Auto DevOps is on, inherited or not. Null if GitLab hides it: the provider's user is below the Maintainer role."
+	archivedFact           = "Whether the project or a group above it is archived."
+	deletionScheduledFact  = "Whether the project is scheduled for deletion."
+	requiredDescription    = "Whether the project needs registry access."
+	explanationDescription = "Why, as a sentence."
+)
+
 // Schema implements resource.Resource.
 func (r *Resource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	attributes := map[string]schema.Attribute{}
@@ -174,20 +188,20 @@ func policyAttributes() map[string]schema.Attribute {
 // projectAttributes are what GitLab says about the project.
 func projectAttributes() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
-		"id":           schema.StringAttribute{Computed: true, MarkdownDescription: "The project's numeric id, as text."},
-		"project_id":   schema.Int64Attribute{Computed: true, MarkdownDescription: "The project's numeric id."},
-		"project_path": schema.StringAttribute{Computed: true, MarkdownDescription: "The project's full path."},
+		"id":           schema.StringAttribute{Computed: true, MarkdownDescription: idDescription},
+		"project_id":   schema.Int64Attribute{Computed: true, MarkdownDescription: projectIDDescription},
+		"project_path": schema.StringAttribute{Computed: true, MarkdownDescription: projectPathDescription},
 		"registry":     schema.StringAttribute{Computed: true, MarkdownDescription: "The registry's `host[:port]`, without a scheme."},
 		"image_prefix": schema.StringAttribute{Computed: true, MarkdownDescription: "What the names of the project's images begin with: registry and lower-case path."},
 		"facts": schema.SingleNestedAttribute{
 			Computed: true, MarkdownDescription: "What GitLab said about the project when it was last asked.",
 			Attributes: map[string]schema.Attribute{
-				"visibility":                      schema.StringAttribute{Computed: true, MarkdownDescription: "`private`, `internal` or `public`."},
-				"container_registry_access_level": schema.StringAttribute{Computed: true, MarkdownDescription: "`enabled`, `private` or `disabled`."},
+				"visibility":                      schema.StringAttribute{Computed: true, MarkdownDescription: visibilityFact},
+				"container_registry_access_level": schema.StringAttribute{Computed: true, MarkdownDescription: levelFact},
 				"auto_devops_enabled": schema.BoolAttribute{Computed: true,
-					MarkdownDescription: "Whether Auto DevOps is on, inherited or not. Null if GitLab hides it: the provider's user is below the Maintainer role."},
-				"archived":           schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether the project or a group above it is archived."},
-				"deletion_scheduled": schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether the project is scheduled for deletion."},
+					MarkdownDescription: autoDevOpsFact},
+				"archived":           schema.BoolAttribute{Computed: true, MarkdownDescription: archivedFact},
+				"deletion_scheduled": schema.BoolAttribute{Computed: true, MarkdownDescription: deletionScheduledFact},
 			},
 		},
 	}
@@ -196,10 +210,10 @@ func projectAttributes() map[string]schema.Attribute {
 // requirementAttributes are the decision.
 func requirementAttributes() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
-		"required": schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether the project needs registry access."},
+		"required": schema.BoolAttribute{Computed: true, MarkdownDescription: requiredDescription},
 		"reason": schema.StringAttribute{Computed: true, MarkdownDescription: "Why, as a stable code: `mode_never`, `registry_disabled`, `mode_always`, " +
 			"`anonymous_pull`, `auto_devops_disabled`, `auto_devops_private`, `auto_devops_internal` or `auto_devops_members_only`."},
-		"explanation": schema.StringAttribute{Computed: true, MarkdownDescription: "Why, as a sentence."},
+		"explanation": schema.StringAttribute{Computed: true, MarkdownDescription: explanationDescription},
 		"generation": schema.Int64Attribute{Computed: true, MarkdownDescription: "How many tokens this resource has minted. " +
 			"Suits `data_wo_revision` of a `kubernetes_secret_v1`."},
 		"last_change": schema.StringAttribute{Computed: true, MarkdownDescription: "Why the current token came to be, or will end."},
