@@ -1,10 +1,6 @@
 package access
 
-import (
-	"encoding/base64"
-	"encoding/json"
-	"strings"
-)
+import "strings"
 
 // EmptyDockerConfig is a valid docker config without credentials. It is what a
 // cluster must hold where none are needed: a pull with dead credentials is
@@ -24,30 +20,19 @@ type dockerAuth struct {
 // DockerConfig renders the credentials for one registry, host[:port] without a
 // scheme, as kubelet matches it. The same input gives the same bytes.
 func DockerConfig(registry, username string, secret Secret) string {
-	pair := username + ":" + secret.Reveal()
-	config := dockerConfig{Auths: map[string]dockerAuth{
-		registry: {
-			Username: username,
-			Password: secret.Reveal(),
-			Auth:     base64.StdEncoding.EncodeToString([]byte(pair)),
-		},
-	}}
-	// A map of strings always encodes, with its keys in order.
-	rendered, _ := json.Marshal(config)
-	return string(rendered)
+	// One credential has no conflict, and a map of strings always encodes.
+	rendered, _ := MergeDockerConfig([]Credential{{Key: registry, Username: username, Password: secret}})
+	return rendered
 }
 
 // DockerConfigUsername returns the username in a docker config of one registry;
 // empty if there is none.
 func DockerConfigUsername(config string) string {
-	var parsed dockerConfig
-	if json.Unmarshal([]byte(config), &parsed) != nil || len(parsed.Auths) != 1 {
+	credentials, err := ReadDockerConfig(config)
+	if err != nil || len(credentials) != 1 {
 		return ""
 	}
-	for _, auth := range parsed.Auths {
-		return auth.Username
-	}
-	return ""
+	return credentials[0].Username
 }
 
 // RegistryHost is the host[:port] of an image prefix; empty for an empty prefix.
