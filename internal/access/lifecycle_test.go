@@ -321,9 +321,13 @@ func TestObserve(t *testing.T) {
 		other := row(9, func(token *access.DeployToken) { token.Username = "autodevops-42-zzzzzzzz" })
 		foreign := row(11, func(token *access.DeployToken) { token.Username = "gitlab+deploy-token-11" })
 		named := row(12, func(token *access.DeployToken) { token.Username, token.Name = "x", "another name" })
-		unmanaged := access.Unmanaged(start, living(), seen(row(7), other, foreign, named, row(10)), access.DefaultName, ours)
+		unmanaged := access.Unmanaged(start, living(), seen(row(7), other, foreign, named, row(10)), access.DefaultName, ours, "")
 		if got := access.IDs(unmanaged); !slices.Equal(got, []int64{9, 11}) {
 			t.Errorf("unmanaged: %v", got)
+		}
+		chosen := access.Unmanaged(start, living(), seen(named, foreign), "a third name", "", "x")
+		if got := access.IDs(chosen); !slices.Equal(got, []int64{12}) {
+			t.Errorf("by the chosen username: %v", got)
 		}
 		if got := access.Foreign(unmanaged, 42); !slices.Equal(got, []int64{11}) {
 			t.Errorf("foreign: %v", got)

@@ -172,13 +172,15 @@ func death(now time.Time, current Token, seen Sighting) *Lost {
 	return nil
 }
 
-// Unmanaged lists the live tokens that carry the name but are not ours: neither
-// in the record nor marked by the generated username.
-func Unmanaged(now time.Time, record Record, seen Sighting, name, generatedUsername string) []DeployToken {
+// Unmanaged lists the live tokens that carry the name, or the username that the
+// user chose, but are not ours: neither in the record nor marked by the generated
+// username. Of generated and chosen username, at least one is empty.
+func Unmanaged(now time.Time, record Record, seen Sighting, name, generatedUsername, chosenUsername string) []DeployToken {
 	var unmanaged []DeployToken
 	for _, t := range seen.Tokens {
 		ours := record.owns(t.ID) || generatedUsername != "" && t.Username == generatedUsername
-		if t.Name == name && !ours && t.Active(now) {
+		resembles := t.Name == name || chosenUsername != "" && t.Username == chosenUsername
+		if resembles && !ours && t.Active(now) {
 			unmanaged = append(unmanaged, t)
 		}
 	}

@@ -96,7 +96,7 @@ func (c *Client) MintDeployToken(ctx context.Context, request MintRequest) (Mint
 			return Minted{}, err
 		}
 		if ctx.Err() != nil {
-			failure.Advice = "The operation was over before GitLab answered. No deploy token of it was found; if one appears later, the next plan lists it."
+			failure.Advice = "The operation was over before GitLab answered. No deploy token of it lives now; if one appears later, the next plan lists it."
 			return Minted{}, failure
 		}
 		if try < mintTries {
@@ -112,8 +112,8 @@ func (c *Client) MintDeployToken(ctx context.Context, request MintRequest) (Mint
 // pauseBefore waits before another try, as long as the server asks for.
 func (c *Client) pauseBefore(ctx context.Context, got answer, tries int) error {
 	resp := &http.Response{StatusCode: got.status, Header: got.header}
-	wait, spread, _ := hintedPause(resp, tries)
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait+spread {
+	wait, spread, hinted := hintedPause(resp, tries)
+	if deadline, ok := ctx.Deadline(); ok && hinted && time.Until(deadline) < wait+spread {
 		return &hintTooLateError{status: got.status, wait: wait}
 	}
 	return sleep(ctx, c.pause(wait+jitter(spread)))

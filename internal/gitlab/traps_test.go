@@ -481,6 +481,9 @@ func TestTrap_uncertainPostThatCannotBeToldApart(t *testing.T) {
 		if _, err := b.client.MintDeployToken(ctx, b.request()); err == nil {
 			t.Error("minted in a cancelled operation")
 		}
+		if live := b.gitlab.ActiveTokens(b.project); len(live) != 0 {
+			t.Errorf("%d tokens live on", len(live))
+		}
 	})
 }
 

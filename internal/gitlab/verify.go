@@ -38,7 +38,9 @@ func (c *Client) VerifyPull(ctx context.Context, repository, username string, se
 				return c.noAnswer(action, err)
 			}
 		}
-		if err := c.ban.acquire(ctx); err != nil {
+		if err := c.ban.acquire(ctx); err != nil && ctx.Err() != nil {
+			return c.noAnswer(action, err)
+		} else if err != nil {
 			return &Error{
 				Action: action, Kind: KindNotProven, Said: err.Error(),
 				Advice: "GitLab bans an address after too many failed logins. Find out why it refuses fresh tokens before applying again.",

@@ -272,6 +272,12 @@ func (s *Server) SetGroupArchived(g *Group, archived bool) {
 	s.edit(func() { g.archived = archived })
 }
 
+// IgnoreExpiry makes the API mint tokens without the expiry that was asked for.
+// GitLab does not do that; a client must not publish such a token.
+func (s *Server) IgnoreExpiry(ignore bool) {
+	s.edit(func() { s.world.ignoresExpiry = ignore })
+}
+
 // HideProject makes the project invisible to everybody, as while it is being deleted.
 func (s *Server) HideProject(p *Project, hidden bool) {
 	s.edit(func() { p.hidden = hidden })

@@ -196,6 +196,9 @@ func (s *Server) createToken(x *exchange, t *deployToken) {
 		x.message(http.StatusBadRequest, sentence(problems))
 		return
 	}
+	if s.world.ignoresExpiry {
+		t.expiresAt = time.Time{}
+	}
 	t = s.addToken(t)
 	entity := s.tokenEntity(t)
 	entity["token"] = t.secret

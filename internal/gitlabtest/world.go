@@ -41,6 +41,7 @@ type world struct {
 	registryEnabled bool
 	maintenance     bool
 	jobsGetNewest   bool
+	ignoresExpiry   bool
 	failedLogins    map[string][]time.Time
 	bannedUntil     map[string]time.Time
 }

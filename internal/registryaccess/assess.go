@@ -163,6 +163,8 @@ const (
 	verdictsKey = "verdicts"
 	// mintedWithKey holds the tokenArguments of the current token.
 	mintedWithKey = "minted_with"
+	// usernameKey holds the username that an import has chosen for the take-over.
+	usernameKey = "username"
 )
 
 func readPrivate(ctx context.Context, private privateData) (verdicts access.Verdicts, mintedWith tokenArguments, diags diag.Diagnostics) {
@@ -179,6 +181,15 @@ func readPrivate(ctx context.Context, private privateData) (verdicts access.Verd
 	return verdicts, mintedWith, diags
 }
 
+// usernameOf is the username that an import has chosen; empty if none has.
+func usernameOf(ctx context.Context, private privateData) string {
+	var username string
+	if raw, _ := private.GetKey(ctx, usernameKey); len(raw) > 0 {
+		_ = json.Unmarshal(raw, &username)
+	}
+	return username
+}
+
 // writePrivate writes a key only if its value changes: drift checks compare
 // private state as well.
 func writePrivate(ctx context.Context, old, private privateData, key string, value any) diag.Diagnostics {
@@ -187,7 +198,7 @@ func writePrivate(ctx context.Context, old, private privateData, key string, val
 		return diag.Diagnostics{diag.NewErrorDiagnostic("Cannot write the private state", err.Error())}
 	}
 	stored, diags := old.GetKey(ctx, key)
-	if string(stored) == string(encoded) {
+	if string(stored) == string(encoded) || len(stored) == 0 && string(encoded) == "{}" {
 		return diags
 	}
 	diags.Append(private.SetKey(ctx, key, encoded)...)

@@ -56,7 +56,7 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 	}
 	next.withdrawCredentials()
 	next.setRecord(a.record)
-	unmanaged := access.Unmanaged(now, access.Record{}, access.Sighting{Tokens: s.tokens}, next.Name.ValueString(), "")
+	unmanaged := access.Unmanaged(now, access.Record{}, access.Sighting{Tokens: s.tokens}, next.Name.ValueString(), "", "")
 	next.UnmanagedTokenIDs = idsValue(access.IDs(unmanaged))
 
 	private := resp.Private

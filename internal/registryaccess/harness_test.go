@@ -47,11 +47,15 @@ func newScene(t *testing.T, opts ...gitlabtest.Option) *scene {
 	t.Helper()
 	t.Parallel()
 	s := &scene{T: t, gitlab: gitlabtest.New(t, opts...)}
+	s.furnish()
+	return s
+}
+
+func (s *scene) furnish() {
 	s.group = s.gitlab.CreateGroup("acme", gitlabtest.GroupOptions{AutoDevOps: gitlabtest.True})
 	s.project = s.gitlab.CreateProject("acme/shop", gitlabtest.ProjectOptions{})
 	s.maintainer = s.gitlab.Maintainer(s.project)
 	s.token = s.gitlab.CreateAccessToken(s.maintainer, "api")
-	return s
 }
 
 // factories serve the provider in this process, on the scene's clock.

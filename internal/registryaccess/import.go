@@ -55,8 +55,10 @@ func (r *Resource) ImportState(ctx context.Context, req resource.ImportStateRequ
 	state.Project = types.StringValue(target.project)
 	state.setProject(s.project, false)
 	state.Name = types.StringValue(token.Name)
-	// The username stays open: the take-over mints under one of its own, and a
-	// configuration generated from this state must not hold the imported one.
+	// The username stays open, so that a configuration generated from this state
+	// holds none. The take-over's own is already chosen, because it marks the tokens
+	// of an apply that dies.
+	resp.Diagnostics.Append(writePrivate(ctx, resp.Private, resp.Private, usernameKey, access.NewUsername(s.project.ID))...)
 	state.Scopes = scopesValue(token.Scopes)
 	state.setRecord(access.Record{Current: &access.Token{ID: token.ID, ExpiresAt: token.ExpiresAt}})
 	state.withdrawCredentials()

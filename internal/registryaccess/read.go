@@ -56,14 +56,17 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 		return
 	}
 
-	generated := ""
-	if access.GeneratedUsername(state.Username.ValueString(), projectID) {
-		generated = state.Username.ValueString()
+	generated, chosen := state.Username.ValueString(), ""
+	if state.Username.IsNull() {
+		generated = usernameOf(ctx, req.Private)
+	}
+	if !access.GeneratedUsername(generated, projectID) {
+		generated, chosen = "", generated
 	}
 	now := r.backend.Now()
 	registryMissing := state.setProject(project, record.Current != nil)
 	resp.Diagnostics.Append(state.setExpiry(ctx, &record, seen)...)
-	unmanaged := access.Unmanaged(now, record, seen, state.Name.ValueString(), generated)
+	unmanaged := access.Unmanaged(now, record, seen, state.Name.ValueString(), generated, chosen)
 	state.UnmanagedTokenIDs = idsValue(access.IDs(unmanaged))
 
 	verdicts := access.Observe(now, record, seen, generated)

@@ -180,11 +180,20 @@ func (u *update) next(config model) model {
 	case !config.Username.IsNull():
 		next.Username = config.Username
 	case u.prior.Username.IsNull():
-		next.Username = types.StringValue(access.NewUsername(u.prior.ProjectID.ValueInt64()))
+		next.Username = types.StringValue(u.importedUsername())
 	default:
 		next.Username = u.prior.Username
 	}
 	return next
+}
+
+// importedUsername is the one that the import chose, so that it is known although
+// an apply dies; an import by an older version chose none.
+func (u *update) importedUsername() string {
+	if chosen := usernameOf(u.ctx, u.private); chosen != "" {
+		return chosen
+	}
+	return access.NewUsername(u.prior.ProjectID.ValueInt64())
 }
 
 // mint makes the next generation if that was decided. On failure, the prior state
@@ -195,6 +204,9 @@ func (u *update) mint(next model, a assessment) *minted {
 	}
 	fresh, err := u.resource.mint(u.ctx, next, a, func(leftover access.RetiredToken) {
 		suspended := u.prior
+		if suspended.Username.IsNull() {
+			suspended.Username = next.Username
+		}
 		record := a.record
 		record.Retired = append(slices.Clone(record.Retired), leftover)
 		suspended.RetiredTokens = retiredTokensValue(record.Retired)
@@ -205,6 +217,9 @@ func (u *update) mint(next model, a assessment) *minted {
 	}
 	if !err.leftover {
 		prior := u.prior
+		if prior.Username.IsNull() {
+			prior.Username = next.Username // a token that GitLab may still make carries it
+		}
 		var refused *gitlab.Error
 		if errors.As(err, &refused) && len(refused.TokenIDs) > 0 {
 			prior.UnmanagedTokenIDs = idsValue(mergeIDs(u.ctx, u.prior.UnmanagedTokenIDs, refused.TokenIDs))
@@ -241,6 +256,14 @@ func (u *update) revoke(next model, record access.Record, a assessment) {
 	var failures diag.Diagnostics
 	for _, id := range a.decision.DueAfterSettling(a.record, a.schedule) {
 		ends := record.Current != nil && record.Current.ID == id
+		published := a.record.Current != nil && a.record.Current.ID == id && !a.decision.Dead
+		if published && failures.HasError() {
+			// After an error the Secret is not updated, so what it holds must live on.
+			if ends {
+				next.LastChange = u.prior.LastChange
+			}
+			continue
+		}
 		if err := u.resource.backend.GitLab.RevokeDeployToken(u.ctx, projectID, id); err != nil {
 			AddError(&failures, fmt.Sprintf("Cannot revoke deploy token %d of project %s", id, u.prior.ProjectPath.ValueString()), err)
 			if ends {

@@ -27,7 +27,7 @@ func warnAtCreation(diags *diag.Diagnostics, plan model, a assessment, s subject
 	warnDeletion(diags, s.project.Path, a.facts)
 	warnNoRegistry(diags, plan, a)
 
-	unmanaged := access.Unmanaged(now, access.Record{}, access.Sighting{Tokens: s.tokens}, plan.Name.ValueString(), "")
+	unmanaged := access.Unmanaged(now, access.Record{}, access.Sighting{Tokens: s.tokens}, plan.Name.ValueString(), "", "")
 	foreign := access.Foreign(unmanaged, s.project.ID)
 	marked := slices.DeleteFunc(access.IDs(unmanaged), func(id int64) bool { return slices.Contains(foreign, id) })
 	if len(foreign) > 0 {

@@ -1,0 +1,262 @@
+package registryaccess_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+
+	"github.com/autodevops/terraform-provider-autodevops/internal/access"
+	"github.com/autodevops/terraform-provider-autodevops/internal/gitlabtest"
+)
+
+// refuseProof makes GitLab refuse every fresh token, and the clean-up fail as well if asked to.
+func refuseProof(d *driver, cleanupFails bool) {
+	d.gitlab.Inject(gitlabtest.Fault{Match: "GET /jwt/auth", Times: gitlabtest.Always, Status: http.StatusForbidden})
+	if cleanupFails {
+		d.gitlab.Inject(gitlabtest.Fault{Match: deleteToken, Times: gitlabtest.Always, Status: http.StatusInternalServerError})
+	}
+}
+
+// TestGuard_unprovenTokensAreNotPublished: without a proof the old token stays
+// published and the new one is gone.
+func TestGuard_unprovenTokensAreNotPublished(t *testing.T) {
+	d := newDriver(t)
+	refuseProof(d, false)
+	if d.runApply(nil) || !d.state.IsNull() || len(d.gitlab.ActiveTokens(d.project)) != 0 {
+		t.Fatalf("a creation without a proof left %d tokens and a state: %v", len(d.gitlab.ActiveTokens(d.project)), !d.state.IsNull())
+	}
+	d.gitlab.ClearFaults()
+	d.mustApply(nil)
+	before := d.text("token")
+	d.gitlab.Clock.AdvanceDays(340)
+	refuseProof(d, false)
+	if d.runApply(nil) || d.text("token") != before || len(d.gitlab.ActiveTokens(d.project)) != 1 || !d.secretPulls() {
+		t.Error("a rotation without a proof changed what is published")
+	}
+}
+
+// TestGuard_leftoversAreInTheState: a token that is neither proven nor gone must be
+// known, and named to the user.
+func TestGuard_leftoversAreInTheState(t *testing.T) {
+	for name, prepare := range map[string]func(d *driver){
+		"create": func(*driver) {},
+		"rotate": func(d *driver) { d.mustApply(nil); d.gitlab.Clock.AdvanceDays(340) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDriver(t)
+			prepare(d)
+			refuseProof(d, true)
+			if d.runApply(nil) {
+				t.Fatal("applied")
+			}
+			tokens := d.gitlab.ActiveTokens(d.project)
+			leftover := itoa(tokens[len(tokens)-1].ID)
+			if !strings.Contains(d.attributes(d.state)["retired_tokens"].String(), leftover) {
+				t.Errorf("token %s lives in no state", leftover)
+			}
+			if got := fmt.Sprint(describe(d.last)); !containsAll(got, leftover, "could not be revoked again") {
+				t.Errorf("says %s", got)
+			}
+			d.gitlab.ClearFaults()
+			d.converge(nil)
+		})
+	}
+}
+
+// TestGuard_expiryIsKept: a token that lives longer than asked is not published.
+func TestGuard_expiryIsKept(t *testing.T) {
+	d := newDriver(t)
+	d.gitlab.IgnoreExpiry(true)
+	if d.runApply(nil) || len(d.gitlab.ActiveTokens(d.project)) != 0 {
+		t.Errorf("published a token without the expiry; %d live", len(d.gitlab.ActiveTokens(d.project)))
+	}
+}
+
+// TestGuard_interruptedProofCleansUp: the operation is cancelled while the fresh
+// token is being proven.
+func TestGuard_interruptedProofCleansUp(t *testing.T) {
+	d := newDriver(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	d.gitlab.OnRequest(func(r gitlabtest.Request) {
+		if r.Route == "/jwt/auth" {
+			cancel()
+		}
+	})
+	p := d.planChange(nil)
+	server := d.configured()
+	again := d.planFor(server, p.config)
+	resp, err := server.ApplyResourceChange(ctx, &tfprotov6.ApplyResourceChangeRequest{
+		TypeName: typeName, PriorState: d.encode(d.state), PlannedState: d.encode(again.planned),
+		Config: d.encode(p.config), PlannedPrivate: again.private,
+	})
+	if err != nil || !failed(resp.Diagnostics) {
+		t.Fatalf("applied: %v", err)
+	}
+	if live := d.gitlab.ActiveTokens(d.project); len(live) != 0 {
+		t.Errorf("%d tokens live on", len(live))
+	}
+}
+
+// TestGuard_onlyTheTokensOwn404MeansLost: the list misses the token, and the
+// question for it alone is answered by anything but that.
+func TestGuard_onlyTheTokensOwn404MeansLost(t *testing.T) {
+	const getToken = "GET /projects/:id/deploy_tokens/:token_id"
+	for _, fault := range []gitlabtest.Fault{
+		{Status: 401}, {Status: 403}, {Status: 500}, {Status: 404, Body: "<html>"}, {Status: 404, Body: `{"message":"404 Project Not Found"}`}, {},
+	} {
+		d := newDriverIn(t)
+		d.mustApply(nil)
+		before := d.state
+		d.gitlab.Inject(gitlabtest.Fault{Match: listTokens, Status: 200, Body: "[]", Times: gitlabtest.Always})
+		fault.Match, fault.Times = getToken, gitlabtest.Always
+		d.gitlab.Inject(fault)
+		if d.refresh() || !d.state.Equal(before) {
+			t.Errorf("%s passed", fault.String())
+		}
+	}
+}
+
+// TestGuard_destroyBelievesNoAnonymousAnswer: a proxy strips the token, so every project looks gone.
+func TestGuard_destroyBelievesNoAnonymousAnswer(t *testing.T) {
+	d := newDriver(t)
+	d.mustApply(nil)
+	d.gitlab.Inject(gitlabtest.Fault{Match: deleteToken, Times: gitlabtest.Always, Status: 404, Body: `{"message":"404 Project Not Found"}`})
+	d.gitlab.Inject(gitlabtest.Fault{Match: "GET /user", Times: gitlabtest.Always, Status: 401, Body: `{"message":"401 Unauthorized"}`})
+	if d.destroy() || d.state.IsNull() {
+		t.Error("destroyed, and the token lives")
+	}
+}
+
+// TestGuard_destroyRevokesStrays: also what an interrupted apply has left.
+func TestGuard_destroyRevokesStrays(t *testing.T) {
+	d := newDriver(t)
+	d.mustApply(nil)
+	d.gitlab.CreateDeployToken(d.project, access.DefaultName, d.text("username"), time.Time{}, "read_registry")
+	if !d.refresh() || !d.destroy() {
+		t.Fatal(describe(d.last))
+	}
+	if live := d.gitlab.ActiveTokens(d.project); len(live) != 0 {
+		t.Errorf("%d tokens live on", len(live))
+	}
+}
+
+// TestGuard_endIsRefusedWhileTheRegistryIsMissing: between plan and apply.
+func TestGuard_endIsRefusedWhileTheRegistryIsMissing(t *testing.T) {
+	d := newDriver(t)
+	d.mustApply(nil)
+	d.gitlab.SetGroupAutoDevOps(d.group, gitlabtest.False)
+	d.mustApply(nil)
+	d.gitlab.Clock.AdvanceDays(7)
+	if !d.refresh() {
+		t.Fatal(describe(d.last))
+	}
+	p := d.planChange(nil)
+	d.gitlab.SetRegistryEnabled(false)
+	if d.apply(p) || len(d.gitlab.ActiveTokens(d.project)) != 1 {
+		t.Error("the end went ahead although nobody knows whether it is one")
+	}
+}
+
+// TestGuard_failedRevocationsSpareWhatTheSecretHolds: without an overlap, the
+// replaced token outlives an apply that fails.
+func TestGuard_failedRevocationsSpareWhatTheSecretHolds(t *testing.T) {
+	d := newDriver(t)
+	round := func(n string, overlap int) arguments {
+		return arguments{"rotate_when_changed": map[string]string{"round": n}, "rotation": arguments{"overlap_days": overlap}}
+	}
+	d.mustApply(round("1", 1))
+	d.mustApply(round("2", 1))
+	d.gitlab.Clock.AdvanceDays(2)
+	d.gitlab.Inject(gitlabtest.Fault{Match: deleteToken, Status: 403})
+	if d.runApply(round("3", 0)) {
+		t.Fatal("applied although a revocation failed")
+	}
+	if !d.secretPulls() {
+		t.Error("the Secret, which this apply did not update, holds a dead token")
+	}
+	d.mustApply(round("3", 0))
+	d.mustBeSettled(round("3", 0))
+	if live := d.gitlab.ActiveTokens(d.project); len(live) != 1 || !d.secretPulls() {
+		t.Errorf("%d tokens live", len(live))
+	}
+}
+
+// TestGuard_interruptedTakeOver: the username of a take-over marks its tokens from
+// the import on.
+func TestGuard_interruptedTakeOver(t *testing.T) {
+	d := newDriver(t)
+	d.gitlab.SaveAutoDevOps(d.project, gitlabtest.True)
+	if !d.importState("acme/shop") {
+		t.Fatal(describe(d.last))
+	}
+	state, private := d.state, d.private
+	d.mustApply(nil) // everything of this apply is lost
+	d.state, d.private, d.secret = state, private, nil
+	d.mustApply(nil)
+	tokens := d.gitlab.ActiveTokens(d.project)
+	if got := d.attributes(d.state)["retired_tokens"].String(); len(tokens) != 3 || !containsAll(got, itoa(tokens[0].ID), itoa(tokens[1].ID)) {
+		t.Errorf("the imported and the lost token are not both retired: %s", got)
+	}
+	d.gitlab.Clock.AdvanceDays(8)
+	d.mustApply(nil)
+	if live := d.gitlab.ActiveTokens(d.project); len(live) != 1 {
+		t.Errorf("%d tokens live", len(live))
+	}
+
+	d = newDriverIn(t)
+	d.gitlab.SaveAutoDevOps(d.project, gitlabtest.True)
+	if !d.importState("acme/shop") {
+		t.Fatal(describe(d.last))
+	}
+	d.gitlab.Inject(gitlabtest.Fault{Match: postToken, Status: 502, When: gitlabtest.After})
+	d.gitlab.Inject(gitlabtest.Fault{Match: listTokens, Skip: 2, Times: 1, Status: 403})
+	if d.runApply(nil) {
+		t.Fatal("applied")
+	}
+	d.gitlab.ClearFaults()
+	d.accounted()
+}
+
+// TestGuard_chosenUsernames: a token of an uncertain rename stays named.
+func TestGuard_chosenUsernames(t *testing.T) {
+	d := newDriver(t)
+	d.mustApply(arguments{"username": "puller"})
+	d.gitlab.Inject(gitlabtest.Fault{Match: postToken, Status: 502, When: gitlabtest.After})
+	if d.runApply(arguments{"username": "puller", "name": "new"}) {
+		t.Fatal("applied")
+	}
+	lost := d.gitlab.ActiveTokens(d.project)[1]
+	for range 2 {
+		if !strings.Contains(d.attributes(d.state)["unmanaged_token_ids"].String(), itoa(lost.ID)) {
+			t.Errorf("token %d is named nowhere", lost.ID)
+		}
+		if !d.refresh() {
+			t.Fatal(describe(d.last))
+		}
+	}
+}
+
+func TestGuard_refreshAfterACreationChangesNothing(t *testing.T) {
+	d := newDriver(t)
+	d.mustApply(nil)
+	before := string(d.private)
+	if !d.refresh() || string(d.private) != before {
+		t.Errorf("private data changed: %s", d.private)
+	}
+}
+
+// newDriverIn is a driver inside a test that is already parallel.
+func newDriverIn(t *testing.T) *driver {
+	t.Helper()
+	s := &scene{T: t, gitlab: gitlabtest.New(t)}
+	s.furnish()
+	d := &driver{scene: s}
+	d.load()
+	return d
+}
