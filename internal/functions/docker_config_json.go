@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/function"
@@ -111,12 +113,14 @@ func collect(value attr.Value, keyedBy string) (credentials []access.Credential,
 	case types.Tuple:
 		elements = value.Elements()
 	case types.Map:
-		for _, element := range value.Elements() {
-			elements = append(elements, element)
-		}
+		elements = slices.Collect(maps.Values(value.Elements()))
 	default:
 		return nil, false, errors.New("accesses must be a registry access, or a list or map of them")
 	}
+	return collectAll(elements, keyedBy)
+}
+
+func collectAll(elements []attr.Value, keyedBy string) (credentials []access.Credential, known bool, err error) {
 	known = true
 	for _, element := range elements {
 		more, moreKnown, err := collect(element, keyedBy)
@@ -157,20 +161,14 @@ func credentialsOf(attributes map[string]attr.Value, keyedBy string) ([]access.C
 		return loginOf(attributes, keyedBy)
 	}
 
-	var credentials []access.Credential
-	known := true
+	elements := make([]attr.Value, 0, len(attributes))
 	for name, element := range attributes {
 		if _, isObject := element.(types.Object); !isObject {
 			return nil, false, fmt.Errorf("%s is neither a registry access nor an object with a password", name)
 		}
-		more, moreKnown, err := collect(element, keyedBy)
-		if err != nil {
-			return nil, false, err
-		}
-		credentials = append(credentials, more...)
-		known = known && moreKnown
+		elements = append(elements, element)
 	}
-	return credentials, known, nil
+	return collectAll(elements, keyedBy)
 }
 
 func loginOf(attributes map[string]attr.Value, keyedBy string) ([]access.Credential, bool, error) {
