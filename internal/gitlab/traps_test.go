@@ -394,13 +394,17 @@ func TestTrap_postIsNeverRepeatedBlindly(t *testing.T) {
 		"cut in the middle of the answer": {gitlabtest.Fault{When: gitlabtest.During}, 2},
 		"an answer that is not GitLab's":  {gitlabtest.Fault{Status: 200, Body: "<html>Sign in</html>", When: gitlabtest.After}, 2},
 		"201 without the secret":          {gitlabtest.Fault{Status: 201, Body: `{"id":1,"revoked":false}`, When: gitlabtest.After}, 2},
-		"a timeout after the POST":        {gitlabtest.Fault{Pause: 300 * time.Millisecond, When: gitlabtest.After}, 2},
+		"a timeout after the POST":        {gitlabtest.Fault{Pause: 1500 * time.Millisecond, When: gitlabtest.After}, 2},
 		"429 was not carried out":         {gitlabtest.EndpointLimited("", time.Second), 2},
 		"500 twice":                       {gitlabtest.Fault{Status: 500, Times: 2, When: gitlabtest.After}, 3},
 		"nothing goes wrong":              {gitlabtest.Fault{Skip: 1000}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, func(o *gitlab.Options) { o.AnswerTimeout = 150 * time.Millisecond })
+			b := newBench(t, func(o *gitlab.Options) {
+				if c.fault.Pause > 0 {
+					o.AnswerTimeout = time.Second
+				}
+			})
 			c.fault.Match = postToken
 			b.gitlab.Inject(c.fault)
 			minted, err := b.client.MintDeployToken(t.Context(), b.request())
@@ -514,10 +518,10 @@ func TestMint_sendsMillisecondsInUTC(t *testing.T) {
 
 func TestTrap_theServerIsStillAtWorkWhenTheClientGivesUp(t *testing.T) {
 	b := newBench(t, func(o *gitlab.Options) {
-		o.AnswerTimeout = 150 * time.Millisecond
-		o.Pause = func(time.Duration) time.Duration { return 120 * time.Millisecond }
+		o.AnswerTimeout = time.Second
+		o.Pause = func(time.Duration) time.Duration { return 700 * time.Millisecond }
 	})
-	b.gitlab.Inject(gitlabtest.Fault{Match: postToken, Pause: 250 * time.Millisecond})
+	b.gitlab.Inject(gitlabtest.Fault{Match: postToken, Pause: 1500 * time.Millisecond})
 	minted, err := b.client.MintDeployToken(t.Context(), b.request())
 	if err != nil {
 		t.Fatal(err)
@@ -529,8 +533,8 @@ func TestTrap_theServerIsStillAtWorkWhenTheClientGivesUp(t *testing.T) {
 
 func TestTrap_outOfTimeIsNeverCertain(t *testing.T) {
 	b := newBench(t)
-	b.gitlab.Inject(gitlabtest.Fault{Match: postToken, Pause: 300 * time.Millisecond})
-	ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
+	b.gitlab.Inject(gitlabtest.Fault{Match: postToken, Pause: 1500 * time.Millisecond})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	_, err := b.client.MintDeployToken(ctx, b.request())
 	if e := wantKind(t, err, gitlab.KindUncertain); !strings.Contains(e.Advice, "next plan") {
@@ -633,7 +637,7 @@ func TestTrap_aStalledBodyRunsIntoTheTimeout(t *testing.T) {
 	}))
 	defer server.Close()
 	client, err := gitlab.New(gitlab.Options{
-		BaseURL: server.URL, Token: "t", Retries: 1, AnswerTimeout: 100 * time.Millisecond, Pause: func(time.Duration) time.Duration { return 0 },
+		BaseURL: server.URL, Token: "t", Retries: 1, AnswerTimeout: 500 * time.Millisecond, Pause: func(time.Duration) time.Duration { return 0 },
 	})
 	if err != nil {
 		t.Fatal(err)
