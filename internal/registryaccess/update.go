@@ -188,7 +188,7 @@ func (u *update) next(config model) model {
 }
 
 // importedUsername is the one that the import chose, so that it is known although
-// an apply dies; an import by an older version chose none.
+// an apply dies. A state that was carried elsewhere by hand may have lost it.
 func (u *update) importedUsername() string {
 	if chosen := usernameOf(u.ctx, u.private); chosen != "" {
 		return chosen
