@@ -1,6 +1,12 @@
 package access
 
-import "strings"
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+)
 
 // EmptyDockerConfig is a valid docker config without credentials. It is what a
 // cluster must hold where none are needed: a pull with dead credentials is
@@ -33,6 +39,58 @@ func DockerConfigUsername(config string) string {
 		return ""
 	}
 	return credentials[0].Username
+}
+
+// Credential is one login of a docker config.
+type Credential struct {
+	// Key is what kubelet matches an image against: a registry host[:port], or an
+	// image prefix, which keeps several projects of one registry apart.
+	Key      string
+	Username string
+	Password Secret
+}
+
+// ConflictingKeyError says that two different credentials have the same key.
+type ConflictingKeyError struct{ Key string }
+
+func (e *ConflictingKeyError) Error() string {
+	return fmt.Sprintf("two different credentials for %s", e.Key)
+}
+
+// MergeDockerConfig renders many credentials as one docker config; none at all is
+// EmptyDockerConfig. The same input gives the same bytes. The error is a
+// *ConflictingKeyError: a docker config holds one credential for each key.
+func MergeDockerConfig(credentials []Credential) (string, error) {
+	config := dockerConfig{Auths: map[string]dockerAuth{}}
+	for _, c := range credentials {
+		auth := dockerAuth{
+			Username: c.Username, Password: c.Password.Reveal(),
+			Auth: base64.StdEncoding.EncodeToString([]byte(c.Username + ":" + c.Password.Reveal())),
+		}
+		if other, taken := config.Auths[c.Key]; taken && other != auth {
+			return "", &ConflictingKeyError{Key: c.Key}
+		}
+		config.Auths[c.Key] = auth
+	}
+	rendered, err := json.Marshal(config)
+	return string(rendered), err
+}
+
+// ReadDockerConfig returns the credentials of a docker config, in no order. The
+// error never holds what it could not read.
+func ReadDockerConfig(config string) ([]Credential, error) {
+	var parsed dockerConfig
+	if json.Unmarshal([]byte(config), &parsed) != nil || parsed.Auths == nil {
+		return nil, errors.New("it is not a docker config")
+	}
+	credentials := make([]Credential, 0, len(parsed.Auths))
+	for key, auth := range parsed.Auths {
+		if auth.Username == "" || auth.Password == "" {
+			return nil, fmt.Errorf("the entry for %s has no username and password", key)
+		}
+		credentials = append(credentials, Credential{Key: key, Username: auth.Username, Password: Secret(auth.Password)})
+	}
+	return credentials, nil
 }
 
 // RegistryHost is the host[:port] of an image prefix; empty for an empty prefix.

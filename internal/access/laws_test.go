@@ -96,7 +96,7 @@ func (s *simulation) apply(t *rapid.T) {
 	}
 
 	s.secret = 0
-	if decision.Publishes(before) {
+	if decision.Mint || decision.Fate == access.FateStays && before.Current != nil && before.Current.SecretKnown {
 		s.secret = s.record.Current.ID
 	}
 	if requirement.Required && !requirement.RegistryMissing {

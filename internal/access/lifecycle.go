@@ -65,11 +65,6 @@ func (d Decision) Changes() bool {
 	return d.Mint || d.Fate != FateStays || d.WindDown != WindDownUnchanged || len(d.Revoke) > 0 || len(d.Adopt) > 0
 }
 
-// Publishes reports whether credentials are handed out once the decision is carried out.
-func (d Decision) Publishes(record Record) bool {
-	return d.Mint || d.Fate == FateStays && record.Current != nil && record.Current.SecretKnown
-}
-
 // OnlyRevokes reports whether the decision changes nothing but the list of retired tokens, in a way known beforehand.
 func (d Decision) OnlyRevokes() bool {
 	return !d.Mint && d.Fate == FateStays && d.WindDown == WindDownUnchanged && len(d.Adopt) == 0

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/access"
@@ -28,13 +29,13 @@ type assessment struct {
 	decision    access.Decision
 }
 
-// knownTokens are the tokens that existed before this operation.
-func (a assessment) knownTokens() []int64 {
-	ids := a.record.TokenIDs()
-	for _, stray := range a.verdicts.Strays {
+// ownTokens lists every token of an access: strays first, the current one last.
+func ownTokens(record access.Record, verdicts access.Verdicts) []int64 {
+	var ids []int64
+	for _, stray := range verdicts.Strays {
 		ids = append(ids, stray.TokenID)
 	}
-	return ids
+	return append(ids, record.TokenIDs()...)
 }
 
 // wanted is what an assessment needs of a known configuration.
@@ -82,10 +83,7 @@ func assessExisting(ctx context.Context, plan, config, state model, private priv
 			mintedWith = argumentsOf(state, record.Current.ID)
 		}
 		next := plan
-		next.Username = state.Username
-		if !config.Username.IsNull() {
-			next.Username = config.Username
-		}
+		next.Username = nextUsername(config, state)
 		a.policy.Changed = argumentsOf(next, record.Current.ID).differences(mintedWith)
 	}
 	requirement, err := access.Require(want.mode, a.effective)
@@ -95,6 +93,18 @@ func assessExisting(ctx context.Context, plan, config, state model, private priv
 	a.requirement = requirement
 	a.decision = access.Decide(a.policy, requirement, record, verdicts)
 	return a, diags, nil
+}
+
+// nextUsername is the configured username, else the state's; unknown if an import
+// has left it open.
+func nextUsername(config, state model) types.String {
+	switch {
+	case !config.Username.IsNull():
+		return config.Username
+	case state.Username.IsNull():
+		return types.StringUnknown()
+	}
+	return state.Username
 }
 
 // tokenArguments are the arguments that make a token another one, as a token was

@@ -30,12 +30,7 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	var ids []int64
-	for _, stray := range verdicts.Strays {
-		ids = append(ids, stray.TokenID)
-	}
-	ids = append(ids, record.TokenIDs()...)
-
+	ids := ownTokens(record, verdicts)
 	for i, id := range ids {
 		err := r.backend.GitLab.RevokeDeployToken(ctx, state.ProjectID.ValueInt64(), id)
 		if gitlab.IsKind(err, gitlab.KindProjectNotFound) && r.backend.GitLab.CheckToken(ctx) == nil {

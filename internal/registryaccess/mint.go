@@ -58,7 +58,7 @@ func (r *Resource) mint(ctx context.Context, next model, a assessment, suspend f
 	expiresAt := a.schedule.Expiry(now)
 	made, err := r.backend.GitLab.MintDeployToken(ctx, gitlab.MintRequest{
 		ProjectID: next.ProjectID.ValueInt64(), Name: next.Name.ValueString(), Username: next.Username.ValueString(),
-		Scopes: scopes, ExpiresAt: expiresAt, Known: a.knownTokens(),
+		Scopes: scopes, ExpiresAt: expiresAt, Known: ownTokens(a.record, a.verdicts),
 	})
 	if err != nil {
 		return minted{}, &mintError{cause: err}

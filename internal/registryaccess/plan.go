@@ -56,12 +56,11 @@ func (r *Resource) planCreate(ctx context.Context, plan, config model, known boo
 
 	found, err := r.find(ctx, plan.Project.ValueString())
 	if err != nil {
-		AddError(&resp.Diagnostics, fmt.Sprintf("Cannot plan the registry access of project %s", plan.Project.ValueString()), err)
+		detail := describeError(err)
 		if gitlab.IsKind(err, gitlab.KindProjectNotFound) {
-			last := len(resp.Diagnostics) - 1
-			resp.Diagnostics[last] = diag.NewErrorDiagnostic(resp.Diagnostics[last].Summary(), resp.Diagnostics[last].Detail()+
-				"\n\nTo destroy the access of a project that is gone, use -refresh=false, or remove it from the state.")
+			detail += "\n\nTo destroy the access of a project that is gone, use -refresh=false, or remove it from the state."
 		}
+		resp.Diagnostics.AddError(fmt.Sprintf("Cannot plan the registry access of project %s", plan.Project.ValueString()), detail)
 		return
 	}
 	p := planned{ctx: ctx, plan: &resp.Plan}
@@ -254,12 +253,7 @@ func plannedState(plan, config, state model, a assessment) model {
 	if !a.decision.Hold || state.Required.IsNull() {
 		next.setRequirement(a.requirement)
 	}
-	switch {
-	case !config.Username.IsNull():
-		next.Username = config.Username
-	case state.Username.IsNull():
-		next.Username = types.StringUnknown() // imported: the apply generates one
-	}
+	next.Username = nextUsername(config, state)
 	if a.decision.LastChange != "" {
 		next.LastChange = types.StringValue(a.decision.LastChange)
 	}
@@ -359,10 +353,7 @@ func (p *planned) unknownOutcome(config, state model) {
 	later := timetypes.NewRFC3339Unknown()
 	m.CreatedAt, m.ExpiresAt, m.RotateAt, m.EndsAt = later, later, later, later
 	m.RetiredTokens = types.ListUnknown(retiredTokenType)
-	m.Username = state.Username
-	if state.Username.IsNull() {
-		m.Username = types.StringUnknown()
-	}
+	m.Username = nextUsername(config, state)
 	p.setOutcome(config, m)
 }
 

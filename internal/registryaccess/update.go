@@ -83,8 +83,7 @@ func (u *update) asPlanned(a assessment) bool {
 // when an argument may have become another project.
 func (u *update) stillTrue(a assessment) bool {
 	sameProject := u.plan.Project.Equal(u.prior.Project)
-	takesAway := !a.decision.Mint && (a.decision.Fate == access.FateRetired || a.decision.Fate == access.FateEnded)
-	takesAway = takesAway && !a.decision.Dead
+	takesAway := !a.decision.Mint && !a.decision.Dead && (a.decision.Fate == access.FateRetired || a.decision.Fate == access.FateEnded)
 	statesFacts := !a.requirement.Required && u.plan.overrides().Any() && (!a.decision.OnlyRevokes() || !a.decision.Changes())
 	if sameProject && !takesAway && !statesFacts {
 		return true
@@ -176,13 +175,9 @@ func (u *update) next(config model) model {
 	next.Registry, next.ImagePrefix, next.Facts = u.prior.Registry, u.prior.ImagePrefix, u.prior.Facts
 	next.UnmanagedTokenIDs = u.prior.UnmanagedTokenIDs
 	next.Required, next.Reason, next.Explanation = u.prior.Required, u.prior.Reason, u.prior.Explanation
-	switch {
-	case !config.Username.IsNull():
-		next.Username = config.Username
-	case u.prior.Username.IsNull():
+	next.Username = nextUsername(config, u.prior)
+	if next.Username.IsUnknown() {
 		next.Username = types.StringValue(u.importedUsername())
-	default:
-		next.Username = u.prior.Username
 	}
 	return next
 }
