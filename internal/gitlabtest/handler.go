@@ -77,14 +77,14 @@ func (s *Server) handler() http.Handler {
 		}
 
 		s.mu.Lock()
-		hooks := append([]func(Request){}, s.hooks...)
+		before, after := slices.Clone(s.asked), slices.Clone(s.done)
 		asked := entry
 		latency := s.options.latency
 		fault := s.takeFault(entry)
 		logged := &entry
 		s.log = append(s.log, logged)
 		s.mu.Unlock()
-		for _, hook := range hooks {
+		for _, hook := range before {
 			hook(asked)
 		}
 		if latency > 0 {
@@ -103,7 +103,11 @@ func (s *Server) handler() http.Handler {
 		s.mu.Lock()
 		logged.Status = answer.Code
 		logged.Cut = fault != nil && fault.cuts()
+		answered := *logged
 		s.mu.Unlock()
+		for _, hook := range after {
+			hook(answered)
+		}
 		send(w, answer, fault)
 	})
 }

@@ -39,7 +39,8 @@ type Server struct {
 	world  world
 	faults []*Fault
 	log    []*Request
-	hooks  []func(Request)
+	asked  []func(Request)
+	done   []func(Request)
 }
 
 type options struct {
@@ -231,7 +232,15 @@ func (s *Server) Writes() int {
 func (s *Server) OnRequest(hook func(Request)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.hooks = append(s.hooks, hook)
+	s.asked = append(s.asked, hook)
+}
+
+// OnAnswer calls the function after each request was handled and before the
+// client hears of it, outside of any lock. The request has its status.
+func (s *Server) OnAnswer(hook func(Request)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done = append(s.done, hook)
 }
 
 func randomText(prefix string, length int) string {

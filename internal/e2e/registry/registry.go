@@ -88,15 +88,19 @@ func (r *Registry) Image(projectPath string) string { return r.Host + "/" + proj
 
 // PushRandom pushes a small image that nobody has seen before.
 func (r *Registry) PushRandom(ctx context.Context, image, username, password string) error {
-	reference, err := name.ParseReference(image, name.Insecure)
-	if err != nil {
-		return err
-	}
 	content, err := random.Image(1024, 1)
 	if err != nil {
 		return err
 	}
-	return remote.Write(reference, content, remote.WithContext(ctx), remote.WithAuth(&authn.Basic{Username: username, Password: password}))
+	return push(ctx, image, content, username, password)
+}
+
+func push(ctx context.Context, to string, image v1.Image, username, password string) error {
+	reference, err := name.ParseReference(to, name.Insecure)
+	if err != nil {
+		return err
+	}
+	return remote.Write(reference, image, remote.WithContext(ctx), remote.WithAuth(&authn.Basic{Username: username, Password: password}))
 }
 
 // RefusedError is a pull that the registry or its authorisation turned down.

@@ -1,5 +1,6 @@
-// Package terraform runs a real Terraform or OpenTofu CLI against a provider that
-// is served in this process, so that tests and the demo can move its clock.
+// Package terraform runs a real Terraform or OpenTofu CLI: against a provider that
+// is served in this process, so that the demo can move its clock, or against
+// binaries, as users do.
 package terraform
 
 import (
@@ -30,9 +31,11 @@ const Address = "registry.terraform.io/autodevops/autodevops"
 type CLI struct {
 	// Path of the binary.
 	Path string
-	dir  string
-	now  func() time.Time
-	env  []string
+	// Dir is where it works.
+	Dir string
+	env []string
+	// serve starts the provider to attach to; nil if the CLI starts providers itself.
+	serve func(context.Context) (reattach string, stopped <-chan struct{}, err error)
 }
 
 // Find returns the CLI: $TF_ACC_TERRAFORM_PATH, else terraform or tofu on PATH.
@@ -48,8 +51,9 @@ func Find() (string, error) {
 	return "", errors.New("no terraform and no tofu on PATH, and TF_ACC_TERRAFORM_PATH is not set")
 }
 
-// New prepares a folder of its own. now is the provider's clock, env are extra
-// variables for the CLI and, in its reading, the provider.
+// New prepares a folder of its own for a CLI that attaches to a provider in this
+// process. now is the provider's clock, env are extra variables for the CLI and, in
+// its reading, the provider.
 func New(path string, now func() time.Time, env ...string) (*CLI, error) {
 	// A provider that is attached to logs everything into this process unless told not to.
 	for _, name := range []string{"TF_LOG_SDK", "TF_LOG_PROVIDER", "TF_LOG_PROVIDER_AUTODEVOPS"} {
@@ -59,48 +63,89 @@ func New(path string, now func() time.Time, env ...string) (*CLI, error) {
 			}
 		}
 	}
-	dir, err := os.MkdirTemp("", "autodevops-demo")
-	return &CLI{Path: path, dir: dir, now: now, env: env}, err
+	c, err := newCLI(path, append([]string{"TF_CLI_CONFIG_FILE=" + os.DevNull}, env...))
+	if err != nil {
+		return nil, err
+	}
+	c.serve = func(ctx context.Context) (string, <-chan struct{}, error) { return serve(ctx, now, environment(env)) }
+	return c, nil
+}
+
+func newCLI(path string, env []string) (*CLI, error) {
+	dir, err := os.MkdirTemp("", "autodevops-cli")
+	return &CLI{Path: path, Dir: dir, env: append([]string{"CHECKPOINT_DISABLE=1", "TF_IN_AUTOMATION=1"}, env...)}, err
 }
 
 // Close removes the folder.
-func (c *CLI) Close() { _ = os.RemoveAll(c.dir) }
+func (c *CLI) Close() { _ = os.RemoveAll(c.Dir) }
 
 // Write writes the configuration.
 func (c *CLI) Write(config string) error {
-	return os.WriteFile(filepath.Join(c.dir, "main.tf"), []byte(config), 0o600)
+	return os.WriteFile(filepath.Join(c.Dir, "main.tf"), []byte(config), 0o600)
 }
 
-// Run runs one command with a fresh provider, and returns what it printed on its
-// standard output. The error holds what it printed on the other.
+// Run runs one command, and returns what it printed on its standard output. The
+// error holds what it printed on the other.
 func (c *CLI) Run(ctx context.Context, args ...string) (string, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	reattach, stopped, err := c.serve(ctx)
+	run, err := c.Start(ctx, args...)
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, c.Path, args...) //nolint:gosec // the CLI that the user chose
-	cmd.Dir = c.dir
-	cmd.Env = append(os.Environ(), "TF_REATTACH_PROVIDERS="+reattach, "TF_CLI_CONFIG_FILE="+os.DevNull, "CHECKPOINT_DISABLE=1", "TF_IN_AUTOMATION=1")
-	cmd.Env = append(cmd.Env, c.env...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err = cmd.Run(); err != nil {
-		err = fmt.Errorf("%s %s: %w\n%s", filepath.Base(c.Path), strings.Join(args, " "), err, stderr.String())
+	return run.Wait()
+}
+
+// Running is a command that runs.
+type Running struct {
+	cmd            *exec.Cmd
+	stdout, stderr bytes.Buffer
+	release        func()
+}
+
+// Start starts one command, with a fresh provider. Whoever starts it waits for it.
+func (c *CLI) Start(ctx context.Context, args ...string) (*Running, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	env := append(os.Environ(), c.env...)
+	release := cancel
+	if c.serve != nil {
+		reattach, stopped, err := c.serve(ctx)
+		if err != nil {
+			cancel()
+			return nil, err
+		}
+		env = append(env, "TF_REATTACH_PROVIDERS="+reattach)
+		release = func() { cancel(); <-stopped }
 	}
-	cancel()
-	<-stopped
-	return stdout.String(), err
+	r := &Running{cmd: exec.CommandContext(ctx, c.Path, args...), release: release} //nolint:gosec // the CLI that the user chose
+	r.cmd.Dir, r.cmd.Env, r.cmd.Stdout, r.cmd.Stderr = c.Dir, env, &r.stdout, &r.stderr
+	// A killed CLI leaves providers behind, which hold its output open.
+	r.cmd.WaitDelay = time.Second
+	if err := r.cmd.Start(); err != nil {
+		release()
+		return nil, err
+	}
+	return r, nil
+}
+
+// PID is the CLI's process id.
+func (r *Running) PID() int { return r.cmd.Process.Pid }
+
+// Wait waits for the command's end, and returns what Run returns.
+func (r *Running) Wait() (string, error) {
+	defer r.release()
+	err := r.cmd.Wait()
+	if err != nil {
+		args := strings.Join(r.cmd.Args[1:], " ")
+		err = fmt.Errorf("%s %s: %w\n%s", filepath.Base(r.cmd.Path), args, err, r.stderr.String())
+	}
+	return r.stdout.String(), err
 }
 
 // serve starts the provider and returns what the CLI needs to attach to it.
-func (c *CLI) serve(ctx context.Context) (reattach string, stopped <-chan struct{}, err error) {
+func serve(ctx context.Context, now func() time.Time, getenv func(string) string) (reattach string, stopped <-chan struct{}, err error) {
 	attach := make(chan *plugin.ReattachConfig, 1)
 	closed := make(chan struct{})
 	failed := make(chan error, 1)
-	getenv := environment(c.env)
-	server := providerserver.NewProtocol6(provider.New("demo", provider.WithClock(c.now), provider.WithEnvironment(getenv))())
+	server := providerserver.NewProtocol6(provider.New("demo", provider.WithClock(now), provider.WithEnvironment(getenv))())
 	go func() {
 		err := tf6server.Serve(Address, func() tfprotov6.ProviderServer { return server() },
 			tf6server.WithDebug(ctx, attach, closed),
