@@ -30,7 +30,10 @@ type MintRequest struct {
 	ProjectID int64
 	Name      string
 	Username  string
-	Scopes    []string
+	// FreshUsername says that the username was generated for this request alone.
+	// Otherwise another run may be minting with it, whatever locks say.
+	FreshUsername bool
+	Scopes        []string
 	// ExpiresAt is zero for a permanent token.
 	ExpiresAt time.Time
 	// Known are tokens that cannot come from this request, whatever a list says.
@@ -42,6 +45,10 @@ type Minted struct {
 	access.DeployToken
 
 	Secret access.Secret
+	// Strays carry the same generated username and appeared meanwhile: tokens of
+	// earlier tries, whose secrets got lost, or of another run, which has published
+	// them. Nothing tells these apart, so they live on.
+	Strays []access.Stray
 }
 
 type mintBody struct {
@@ -66,9 +73,10 @@ type minting struct {
 
 // MintDeployToken makes a deploy token, once. When the answer of GitLab gets lost,
 // the token list tells what became of the request: a token that was made without
-// us learning its secret is revoked, if its generated username proves it ours, and
-// minted again. The error is of KindUncertain, with the ids as far as they are
-// known, if a token may live whose secret nobody has.
+// us learning its secret is revoked, if a fresh username proves that it is this
+// request's, or is left as a stray, if a generated one says that some run of this
+// access has made it; then another is minted. The error is of KindUncertain, with
+// the ids as far as they are known, if a token may live whose secret nobody has.
 func (c *Client) MintDeployToken(ctx context.Context, request MintRequest) (Minted, error) {
 	m := minting{Client: c, request: request, action: fmt.Sprintf("mint a deploy token in project %d", request.ProjectID)}
 	before, err := c.DeployTokens(ctx, request.ProjectID)
@@ -84,7 +92,7 @@ func (c *Client) MintDeployToken(ctx context.Context, request MintRequest) (Mint
 		minted, got, err := m.post(ctx)
 		if err == nil {
 			if try > 1 {
-				m.revokeLate(ctx, minted.ID)
+				minted.Strays = m.others(ctx, minted.ID)
 			}
 			return minted, nil
 		}
@@ -92,11 +100,15 @@ func (c *Client) MintDeployToken(ctx context.Context, request MintRequest) (Mint
 		if failure.Kind != KindUncertain {
 			return Minted{}, failure
 		}
-		if err := m.inquest(ctx, failure); err != nil {
+		if m.shared() {
+			failure.Advice = "A deploy token may have been made whose secret nobody has. The next plan lists it if so, by its username."
+		} else if err := m.inquest(ctx, failure); err != nil {
 			return Minted{}, err
 		}
 		if ctx.Err() != nil {
-			failure.Advice = "The operation was over before GitLab answered. No deploy token of it lives now; if one appears later, the next plan lists it."
+			if !m.shared() {
+				failure.Advice = "The operation was over before GitLab answered. No deploy token of it lives now; if one appears later, the next plan lists it."
+			}
 			return Minted{}, failure
 		}
 		if try < mintTries {
@@ -105,8 +117,16 @@ func (c *Client) MintDeployToken(ctx context.Context, request MintRequest) (Mint
 			}
 		}
 	}
-	failure.Kind = KindOther
+	if !m.shared() {
+		failure.Kind = KindOther
+	}
 	return Minted{}, failure
+}
+
+// shared reports whether tokens with the request's username are this access's, but
+// not certainly this request's.
+func (m minting) shared() bool {
+	return !m.request.FreshUsername && access.GeneratedUsername(m.request.Username, m.request.ProjectID)
 }
 
 // pauseBefore waits before another try, as long as the server asks for.
@@ -158,7 +178,7 @@ func (m minting) inquest(ctx context.Context, cause *Error) error {
 	ctx, cancel := outlive(ctx)
 	defer cancel()
 
-	var made []int64
+	var made []access.Stray
 	for look := range inquestLooks {
 		if look > 0 {
 			if sleep(ctx, m.pause(inquestPause)) != nil {
@@ -178,56 +198,64 @@ func (m minting) inquest(ctx context.Context, cause *Error) error {
 			break
 		}
 	}
+	ids := make([]int64, 0, len(made))
+	for _, token := range made {
+		ids = append(ids, token.TokenID)
+	}
 	switch {
 	case len(made) == 0:
 		return nil
 	case len(made) == 1 && access.GeneratedUsername(m.request.Username, m.request.ProjectID):
-		if err := m.RevokeDeployToken(ctx, m.request.ProjectID, made[0]); err != nil {
+		if err := m.RevokeDeployToken(ctx, m.request.ProjectID, ids[0]); err != nil {
 			return &Error{
-				Action: cause.Action, Kind: KindUncertain, Status: cause.Status, Said: joinSaid(cause, err), TokenIDs: made, cause: cause,
-				Advice: fmt.Sprintf("Deploy token %d was made, and its secret got lost. It could not be revoked again; revoke it in GitLab.", made[0]),
+				Action: cause.Action, Kind: KindUncertain, Status: cause.Status, Said: joinSaid(cause, err), TokenIDs: ids, cause: cause,
+				Advice: fmt.Sprintf("Deploy token %d was made, and its secret got lost. It could not be revoked again; revoke it in GitLab.", ids[0]),
 			}
 		}
 		return nil
 	default:
 		return &Error{
-			Action: cause.Action, Kind: KindUncertain, Status: cause.Status, Said: cause.Said, TokenIDs: made, cause: cause,
+			Action: cause.Action, Kind: KindUncertain, Status: cause.Status, Said: cause.Said, TokenIDs: ids, cause: cause,
 			Advice: fmt.Sprintf("Deploy tokens that may come from this request and whose secret nobody has: %v. "+
-				"They were left alone, because they cannot be told from somebody else's. Revoke them in GitLab if they are not in use.", made),
+				"They were left alone, because they cannot be told from somebody else's. Revoke them in GitLab if they are not in use.", ids),
 		}
 	}
 }
 
 // made lists the tokens that may come from this request.
-func (m minting) made(ctx context.Context) ([]int64, error) {
+func (m minting) made(ctx context.Context) ([]access.Stray, error) {
 	tokens, err := m.DeployTokens(ctx, m.request.ProjectID)
 	if err != nil {
 		return nil, err
 	}
-	var made []int64
+	var made []access.Stray
 	for _, token := range tokens {
 		if token.ID > m.newest && token.Name == m.request.Name && token.Username == m.request.Username && !slices.Contains(m.request.Known, token.ID) {
-			made = append(made, token.ID)
+			made = append(made, access.Stray{TokenID: token.ID, ExpiresAt: token.ExpiresAt})
 		}
 	}
 	return made, nil
 }
 
-// revokeLate removes tokens of earlier tries that GitLab made after all. What
-// cannot be removed carries our username, so the next plan retires it.
-func (m minting) revokeLate(ctx context.Context, mintedID int64) {
+// others lists what has come of earlier tries besides the token that was minted,
+// and removes it if it is certainly theirs. What a list hides or a removal leaves
+// carries our username, so the next plan finds it.
+func (m minting) others(ctx context.Context, minted int64) []access.Stray {
 	if !access.GeneratedUsername(m.request.Username, m.request.ProjectID) {
-		return
+		return nil
 	}
 	made, err := m.made(ctx)
 	if err != nil {
-		return
+		return nil
 	}
-	for _, id := range made {
-		if id != mintedID {
-			_ = m.RevokeDeployToken(ctx, m.request.ProjectID, id)
-		}
+	made = slices.DeleteFunc(made, func(t access.Stray) bool { return t.TokenID == minted })
+	if m.shared() {
+		return made
 	}
+	for _, late := range made {
+		_ = m.RevokeDeployToken(ctx, m.request.ProjectID, late.TokenID)
+	}
+	return nil
 }
 
 // outlive is a context for cleaning up: it goes on when the operation was

@@ -75,7 +75,7 @@ func (b *bench) newClient(edit ...func(*gitlab.Options)) *gitlab.Client {
 
 func (b *bench) request() gitlab.MintRequest {
 	return gitlab.MintRequest{
-		ProjectID: b.project.ID, Name: access.DefaultName, Username: access.NewUsername(b.project.ID),
+		ProjectID: b.project.ID, Name: access.DefaultName, Username: access.NewUsername(b.project.ID), FreshUsername: true,
 		Scopes: []string{access.ScopeReadRegistry}, ExpiresAt: b.gitlab.Clock.Now().AddDate(1, 0, 0),
 	}
 }
@@ -491,6 +491,67 @@ func TestTrap_uncertainPostThatCannotBeToldApart(t *testing.T) {
 	})
 }
 
+// TestTrap_theUsernameOfAnAccessIsShared: an access keeps its username, so another
+// run of it may mint meanwhile: one whose lock was broken, or that an interrupted
+// run left behind. Nothing that may be its token is revoked.
+func TestTrap_theUsernameOfAnAccessIsShared(t *testing.T) {
+	start := func(t *testing.T) (*bench, gitlab.MintRequest) {
+		t.Helper()
+		b := newBench(t)
+		request := b.request()
+		request.FreshUsername = false
+		return b, request
+	}
+	t.Run("another run publishes a token meanwhile", func(t *testing.T) {
+		b, request := start(t)
+		b.gitlab.Inject(gitlabtest.Fault{Match: postToken, Status: 502})
+		var published gitlabtest.Token
+		b.gitlab.OnRequest(func(r gitlabtest.Request) {
+			if r.String() == postToken && b.gitlab.CountRequests(postToken) == 1 {
+				published = b.gitlab.CreateDeployToken(b.project, request.Name, request.Username, request.ExpiresAt, "read_registry")
+			}
+		})
+		minted, err := b.client.MintDeployToken(t.Context(), request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !b.gitlab.CanPull(b.project, published.Username, published.Secret) || b.gitlab.CountRequests(deleteToken) != 0 {
+			t.Error("the other run's token was revoked")
+		}
+		if want := []access.Stray{{TokenID: published.ID, ExpiresAt: published.ExpiresAt}}; !slices.Equal(minted.Strays, want) {
+			t.Errorf("strays %v, want %v", minted.Strays, want)
+		}
+	})
+	t.Run("an interrupted operation", func(t *testing.T) {
+		b, request := start(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		b.gitlab.Inject(gitlabtest.Fault{Match: postToken, When: gitlabtest.After})
+		b.gitlab.OnAnswer(func(r gitlabtest.Request) {
+			if r.String() == postToken {
+				cancel()
+			}
+		})
+		_, err := b.client.MintDeployToken(ctx, request)
+		if e := wantKind(t, err, gitlab.KindUncertain); !strings.Contains(e.Advice, "next plan") {
+			t.Errorf("advice: %s", e.Advice)
+		}
+		if live := b.gitlab.ActiveTokens(b.project); len(live) != 1 || b.gitlab.CountRequests(deleteToken) != 0 {
+			t.Errorf("%d tokens live", len(live))
+		}
+	})
+	t.Run("every try fails", func(t *testing.T) {
+		b, request := start(t)
+		b.gitlab.Inject(gitlabtest.Fault{Match: postToken, Status: 502, When: gitlabtest.After, Times: gitlabtest.Always})
+		_, err := b.client.MintDeployToken(t.Context(), request)
+		if e := wantKind(t, err, gitlab.KindUncertain); !strings.Contains(e.Advice, "next plan") {
+			t.Errorf("advice: %s", e.Advice)
+		}
+		if b.gitlab.CountRequests(deleteToken) != 0 {
+			t.Error("something was revoked")
+		}
+	})
+}
+
 func TestTrap_postRefusedForGood(t *testing.T) {
 	b := newBench(t)
 	b.token = b.gitlab.CreateAccessToken(b.gitlab.Member(b.project, gitlabtest.Developer), "api")
@@ -542,19 +603,21 @@ func TestTrap_outOfTimeIsNeverCertain(t *testing.T) {
 	}
 }
 
-func TestTrap_theInquestNeverRevokesAKnownToken(t *testing.T) {
+func TestTrap_aKnownTokenIsNoStray(t *testing.T) {
 	b := newBench(t)
 	request := b.request()
+	request.FreshUsername = false
 	current := b.gitlab.CreateDeployToken(b.project, request.Name, request.Username, time.Time{}, "read_registry")
 	// The list before the POST misses it, the list after does not.
 	b.gitlab.Inject(gitlabtest.Fault{Match: listTokens, Status: 200, Body: "[]"})
 	b.gitlab.Inject(gitlabtest.Fault{Match: postToken, Status: 500})
 	request.Known = []int64{current.ID}
-	if _, err := b.client.MintDeployToken(t.Context(), request); err != nil {
+	minted, err := b.client.MintDeployToken(t.Context(), request)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if active := b.gitlab.ActiveTokens(b.project); len(active) != 2 || active[0].ID != current.ID {
-		t.Errorf("the current token did not survive: %d live", len(active))
+	if active := b.gitlab.ActiveTokens(b.project); len(active) != 2 || active[0].ID != current.ID || len(minted.Strays) != 0 {
+		t.Errorf("the current token did not survive: %d live, %v are strays", len(active), minted.Strays)
 	}
 }
 

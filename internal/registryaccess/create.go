@@ -62,7 +62,7 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 	private := resp.Private
 	w := writer{ctx: ctx, state: &resp.State, identity: resp.Identity, diags: &resp.Diagnostics}
 	if a.decision.Mint {
-		if created, ok := r.createToken(ctx, w, summary, next, a); ok {
+		if created, ok := r.createToken(ctx, w, summary, next, a, config.Username.IsNull()); ok {
 			resp.Diagnostics.Append(writePrivate(ctx, private, private, mintedWithKey, argumentsOf(created, created.TokenID.ValueInt64()))...)
 		}
 		return
@@ -72,8 +72,8 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 
 // createToken mints the first token. Without a proven one, there is no state
 // unless it is needed to find a token that could not be deleted again.
-func (r *Resource) createToken(ctx context.Context, w writer, summary string, next model, a newAssessment) (model, bool) {
-	minted, err := r.mint(ctx, next, a.assessment, func(leftover access.RetiredToken) {
+func (r *Resource) createToken(ctx context.Context, w writer, summary string, next model, a newAssessment, freshUsername bool) (model, bool) {
+	minted, err := r.mint(ctx, next, a.assessment, freshUsername, func(leftover access.RetiredToken) {
 		suspended := next
 		record := a.record
 		record.Retired = []access.RetiredToken{leftover}

@@ -141,6 +141,8 @@ func (u *update) carryOut(a assessment, config model) {
 	var token *access.Token
 	if fresh != nil {
 		now, token = fresh.token.CreatedAt, &fresh.token
+		// What appeared while minting ends as any stray does: after a full overlap.
+		a.decision.Adopt = append(slices.Clone(a.decision.Adopt), fresh.strays...)
 	}
 	settled := a.decision.Settle(record, now, a.schedule, token)
 
@@ -197,7 +199,7 @@ func (u *update) mint(next model, a assessment) *minted {
 	if !a.decision.Mint {
 		return nil
 	}
-	fresh, err := u.resource.mint(u.ctx, next, a, func(leftover access.RetiredToken) {
+	fresh, err := u.resource.mint(u.ctx, next, a, false, func(leftover access.RetiredToken) {
 		suspended := u.prior
 		if suspended.Username.IsNull() {
 			suspended.Username = next.Username
