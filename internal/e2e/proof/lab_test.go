@@ -9,10 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/e2e/cluster"
@@ -27,6 +29,9 @@ const (
 	secretName    = "registry-access"
 	jobSecretName = "gitlab-registry"
 )
+
+// labs numbers the labs, for the names of their namespaces.
+var labs atomic.Int64
 
 // lab is one GitLab with its registry, and a namespace of the cluster.
 type lab struct {
@@ -60,8 +65,7 @@ func newClockedLab(t *testing.T) *lab {
 func startLab(t *testing.T, clock *gitlabtest.Clock, clockFile string) *lab {
 	t.Helper()
 	l := &lab{T: t, ctx: t.Context(), gitlab: gitlabtest.New(t, gitlabtest.WithClock(clock)), clock: clockFile}
-	l.namespace = strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
-	l.namespace = l.namespace[:min(len(l.namespace), 63)]
+	l.namespace = fmt.Sprintf("lab-%d", labs.Add(1))
 	var err error
 	l.registry, err = registry.Start(l.ctx, l.gitlab)
 	l.must(err)
@@ -114,11 +118,14 @@ func (l *lab) deployJob(a app) *gitlabtest.Job {
 func (l *lab) writeSecret(name, dockerConfig string) {
 	l.Helper()
 	secrets := house.cluster.Client.CoreV1().Secrets(l.namespace)
-	_ = secrets.Delete(l.ctx, name, metav1.DeleteOptions{})
-	_, err := secrets.Create(l.ctx, &corev1.Secret{
+	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: name}, Type: corev1.SecretTypeDockerConfigJson,
 		Data: map[string][]byte{corev1.DockerConfigJsonKey: []byte(dockerConfig)},
-	}, metav1.CreateOptions{})
+	}
+	_, err := secrets.Update(l.ctx, secret, metav1.UpdateOptions{})
+	if apierrors.IsNotFound(err) {
+		_, err = secrets.Create(l.ctx, secret, metav1.CreateOptions{})
+	}
 	l.must(err)
 }
 
@@ -300,6 +307,12 @@ func (s *stack) apply(args ...string) string {
 
 func (s *stack) tryApply(args ...string) (string, error) {
 	return s.cli.Run(s.ctx, append([]string{"apply", "-auto-approve", "-input=false", "-no-color"}, args...)...)
+}
+
+func (s *stack) destroy() {
+	s.Helper()
+	_, err := s.cli.Run(s.ctx, "destroy", "-auto-approve", "-input=false", "-no-color")
+	s.must(err)
 }
 
 // settled expects an empty plan.

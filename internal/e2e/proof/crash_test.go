@@ -1,0 +1,287 @@
+//go:build linux
+
+package proof
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/autodevops/terraform-provider-autodevops/internal/e2e/terraform"
+	"github.com/autodevops/terraform-provider-autodevops/internal/gitlabtest"
+)
+
+// victim is who gets killed.
+type victim string
+
+const (
+	theProvider victim = "provider"
+	theCLI      victim = "CLI"
+)
+
+// assassin kills one process of a run at one of its API requests.
+type assassin struct {
+	victim victim
+	// at counts the requests of the run, from 1; 0 spares everybody.
+	at int
+	// after kills once GitLab has carried a request out, and before anybody hears of
+	// it; only requests that change something count then. Otherwise GitLab never sees
+	// the request.
+	after bool
+
+	mu   sync.Mutex
+	cli  int
+	seen int
+	hit  string
+}
+
+// attend makes the assassin see the lab's requests.
+func (a *assassin) attend(l *lab) {
+	l.gitlab.OnRequest(func(r gitlabtest.Request) {
+		if a.strikes(r, false) {
+			panic(http.ErrAbortHandler)
+		}
+	})
+	l.gitlab.OnAnswer(func(r gitlabtest.Request) { a.strikes(r, true) })
+}
+
+// arm starts a new round: what start starts is the next to die, at that request.
+func (a *assassin) arm(at int, after bool, start func() int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.at, a.after, a.seen, a.hit = at, after, 0, ""
+	a.cli = start()
+}
+
+// strikes kills if its time has come. Requests of pullers are none of the run's: only
+// the provider says who it is.
+func (a *assassin) strikes(r gitlabtest.Request, after bool) bool {
+	if !strings.Contains(r.Header.Get("User-Agent"), "terraform-provider-autodevops") {
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.at == 0 || a.hit != "" || after != a.after || after && r.Method == http.MethodGet {
+		return false
+	}
+	if a.seen++; a.seen != a.at {
+		return false
+	}
+	a.hit = r.String()
+	if a.victim == theCLI {
+		_ = syscall.Kill(a.cli, syscall.SIGKILL)
+		return true
+	}
+	for _, pid := range providersOf(a.cli) {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	return true
+}
+
+// killed is what came of the round.
+func (a *assassin) killed() (hit string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.at = 0
+	return a.hit
+}
+
+// providersOf lists the processes of our provider that this CLI has started.
+func providersOf(cli int) []int {
+	return processes(func(parent int, exe string) bool { return parent == cli && isOurs(exe) })
+}
+
+func isOurs(exe string) bool {
+	name := filepath.Base(exe)
+	return name == "terraform-provider-autodevops" || name == "provider-on-a-clock"
+}
+
+func processes(which func(parent int, exe string) bool) []int {
+	var found []int
+	paths, _ := filepath.Glob("/proc/[0-9]*")
+	for _, path := range paths {
+		exe, err := os.Readlink(filepath.Join(path, "exe"))
+		if err != nil {
+			continue
+		}
+		stat, err := os.ReadFile(filepath.Join(path, "stat"))
+		if err != nil {
+			continue
+		}
+		// The name, in parentheses, may hold anything; the state and the parent follow it.
+		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+		parent, _ := strconv.Atoi(fields[1])
+		if pid, err := strconv.Atoi(filepath.Base(path)); err == nil && which(parent, exe) {
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+// assault runs the CLI command once for each of its API requests, with the victim
+// killed there, and the same command again after each. before prepares each run,
+// check looks at what the second run has left.
+func (s *stack) assault(a *assassin, command []string, before, check func()) (kills int) {
+	s.Helper()
+	command = append(command, "-auto-approve", "-input=false", "-no-color")
+	for _, after := range []bool{false, true} {
+		for at := 1; ; at++ {
+			before()
+			var run *terraform.Running
+			a.arm(at, after, func() int {
+				var err error
+				run, err = s.cli.Start(s.ctx, command...)
+				s.must(err)
+				return run.PID()
+			})
+			_, err := run.Wait()
+			hit := a.killed()
+			if hit == "" {
+				s.must(err)
+				check()
+				break // the run has fewer requests
+			}
+			kills++
+			if err == nil {
+				s.Errorf("%s killed at %s, request %d of %v: the run does not notice", a.victim, hit, at, command)
+			}
+			// Whoever is killed comes back, and does the same again.
+			if out, err := s.cli.Run(s.ctx, command...); err != nil {
+				s.Fatalf("%s killed at %s, request %d: the next %s fails: %v\n%s", a.victim, hit, at, command[0], err, out)
+			}
+			check()
+		}
+	}
+	return kills
+}
+
+// TestKilled: provider or CLI die at each API request of an apply. The next apply
+// converges, no pull fails, and no live token is unaccounted for.
+func TestKilled(t *testing.T) {
+	for _, who := range []victim{theProvider, theCLI} {
+		t.Run(string(who), func(t *testing.T) {
+			t.Parallel()
+			l := newClockedLab(t)
+			shop := l.newApp("acme/shop", gitlabtest.ProjectOptions{})
+			s := l.newStack()
+			s.access(shop)
+			s.init()
+			order := l.guard(shop)
+			killer := &assassin{victim: who}
+			killer.attend(l)
+
+			kills := map[string]int{}
+			round := 0
+			trigger := func() {
+				round++
+				s.access(shop, fmt.Sprintf(`rotate_when_changed = { round = "%d" }`, round))
+			}
+			accounted := func() { s.accountedFor(shop) }
+
+			order.setNeeded(false)
+			// Before it has a state that knows its username, a killed run leaves tokens that
+			// the next plans name as unmanaged: an operator reads that and revokes them.
+			named := func() {
+				s.apply() // the state learns of them at a refresh
+				s.accountedFor(shop)
+				for _, id := range s.inState().Unmanaged {
+					s.gitlab.DeleteDeployToken(id)
+				}
+			}
+			kills["create"] = s.assault(killer, []string{"apply"}, s.destroy, named)
+			kills["take over"] = s.assault(killer, []string{"apply"}, func() {
+				s.destroy()
+				id := l.gitlab.CreateDeployToken(shop.Project, "by hand", "somebody", time.Time{}, "read_registry").ID
+				_, err := s.cli.Run(l.ctx, "import", "-input=false", "-no-color", "autodevops_registry_access.app", fmt.Sprintf("%d:%d", shop.ID, id))
+				l.must(err)
+			}, named)
+			order.setNeeded(true)
+			load := l.pullAll(shop, secretName)
+			kills["rotate"] = s.assault(killer, []string{"apply"}, trigger, accounted)
+			l.passDays(7)
+			s.apply()
+			kills["revoke"] = s.assault(killer, []string{"apply"}, func() {
+				trigger()
+				s.apply()
+				l.passDays(7)
+			}, func() {
+				s.accountedFor(shop)
+				s.settled()
+			})
+			load.expectNoFailure()
+			order.setNeeded(false)
+			kills["destroy"] = s.assault(killer, []string{"destroy"}, func() { s.apply() }, func() {
+				if live := s.gitlab.ActiveTokens(shop.Project); len(live) != 0 {
+					s.Errorf("%d tokens live on after the destroy", len(live))
+				}
+			})
+			order.expectOrder()
+			t.Logf("the %s killed at every request: %v", who, kills)
+		})
+	}
+}
+
+// accountedFor checks that every live token of the app's project is in the state:
+// current, retired, or named as unmanaged. The state may learn of a token only by
+// the next apply, if a process that nobody heard any more has made it.
+func (s *stack) accountedFor(a app) {
+	s.Helper()
+	known := s.inState().tokens()
+	for _, token := range s.gitlab.ActiveTokens(a.Project) {
+		if !slices.Contains(known, token.ID) {
+			s.Errorf("token %d %q lives, and the state does not know it", token.ID, token.Name)
+		}
+	}
+}
+
+// accessInState is what the state says of the access.
+type accessInState struct {
+	TokenID   int64   `json:"token_id"`
+	Unmanaged []int64 `json:"unmanaged_token_ids"`
+	Retired   []struct {
+		TokenID int64 `json:"token_id"`
+	} `json:"retired_tokens"`
+}
+
+// inState reads the only access of the state; an empty one if there is none.
+func (s *stack) inState() accessInState {
+	s.Helper()
+	out, err := s.cli.Run(s.ctx, "show", "-json")
+	s.must(err)
+	var state struct {
+		Values struct {
+			RootModule struct {
+				Resources []struct {
+					Type   string
+					Values json.RawMessage
+				}
+			} `json:"root_module"`
+		}
+	}
+	s.must(json.Unmarshal([]byte(out), &state))
+	var found accessInState
+	for _, r := range state.Values.RootModule.Resources {
+		if r.Type == "autodevops_registry_access" {
+			s.must(json.Unmarshal(r.Values, &found))
+		}
+	}
+	return found
+}
+
+// tokens lists every token that the state knows.
+func (a accessInState) tokens() []int64 {
+	ids := append([]int64{a.TokenID}, a.Unmanaged...)
+	for _, retired := range a.Retired {
+		ids = append(ids, retired.TokenID)
+	}
+	return ids
+}

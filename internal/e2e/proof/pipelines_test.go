@@ -1,0 +1,154 @@
+//go:build linux
+
+package proof
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/autodevops/terraform-provider-autodevops/internal/gitlabtest"
+)
+
+// together runs both at once, and returns what they say.
+func together(first, second func() (string, error)) (out [2]string, failed [2]error) {
+	var both sync.WaitGroup
+	both.Go(func() { out[0], failed[0] = first() })
+	both.Go(func() { out[1], failed[1] = second() })
+	both.Wait()
+	return out, failed
+}
+
+// TestTwoPipelinesOneState: two applies race on one state. The lock lets one pass
+// after the other, through creation and rotation; there is one token for each.
+func TestTwoPipelinesOneState(t *testing.T) {
+	l := newLab(t)
+	shop := l.newApp("acme/shop", gitlabtest.ProjectOptions{})
+	s := l.newStack()
+	s.access(shop)
+	s.init()
+	order := l.guard(shop)
+	wait := func() (string, error) { return s.tryApply("-lock-timeout=60s") }
+
+	_, failed := together(wait, wait)
+	for _, err := range failed {
+		l.must(err)
+	}
+	if live := l.gitlab.ActiveTokens(shop.Project); len(live) != 1 {
+		t.Fatalf("%d tokens after two applies of one creation", len(live))
+	}
+	load := l.pullAll(shop, secretName)
+	s.access(shop, `rotate_when_changed = { round = "1" }`)
+	_, failed = together(wait, wait)
+	for _, err := range failed {
+		l.must(err)
+	}
+	if live := l.gitlab.ActiveTokens(shop.Project); len(live) != 2 {
+		t.Errorf("%d tokens after two applies of one rotation", len(live))
+	}
+
+	// Without patience one of them is turned away, and says why.
+	s.access(shop, `rotate_when_changed = { round = "2" }`)
+	impatient := func() (string, error) { return s.tryApply() }
+	_, failed = together(impatient, impatient)
+	for _, err := range failed {
+		if err != nil {
+			l.says(err.Error(), "Error acquiring the state lock")
+		}
+	}
+	if live := l.gitlab.ActiveTokens(shop.Project); len(live) != 3 {
+		t.Errorf("%d tokens after the third round", len(live))
+	}
+	s.apply()
+	load.expectNoFailure()
+	order.expectOrder()
+	s.settled()
+}
+
+// TestTwoPipelinesTwoStates: nobody locks, because nobody knows of the other: two
+// states declare the access of one project, each with a Secret of its own. Neither
+// revokes what the other publishes, and each names the other's token.
+func TestTwoPipelinesTwoStates(t *testing.T) {
+	l := newClockedLab(t)
+	shop := l.newApp("acme/shop", gitlabtest.ProjectOptions{})
+	names := [2]string{"first-registry", "second-registry"}
+	stacks := [2]*stack{l.newStack(), l.newStack()}
+	configure := func(arguments string) {
+		for i, s := range stacks {
+			s.write(fmt.Sprintf(`
+resource "autodevops_registry_access" "app" {
+  project = %q
+  %s
+}
+`, shop.path, arguments) + s.secretOf(names[i], "autodevops_registry_access.app.docker_config_json"))
+		}
+	}
+	race := func() (out [2]string) {
+		out, failed := together(func() (string, error) { return stacks[0].tryApply() }, func() (string, error) { return stacks[1].tryApply() })
+		for i, err := range failed {
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out[i])
+			}
+		}
+		return out
+	}
+	configure("")
+	for _, s := range stacks {
+		s.init()
+	}
+	race()
+	loads := [2]*puller{l.pullAll(shop, names[0]), l.pullAll(shop, names[1])}
+
+	for round := range 3 {
+		configure(fmt.Sprintf(`rotate_when_changed = { round = "%d" }`, round))
+		race()
+		aMoment()
+		if round == 1 {
+			// The overlap of the first rotations is over in the middle of the second ones.
+			l.passDays(7)
+		}
+	}
+	l.passDays(335)
+	out := race()
+	aMoment()
+	l.passDays(7)
+	race()
+	aMoment()
+
+	for i, s := range stacks {
+		theirs := stacks[1-i].inState()
+		s.apply()
+		mine := s.inState()
+		if !slices.Contains(mine.Unmanaged, theirs.TokenID) {
+			t.Errorf("stack %d lists %v as unmanaged, not the other's token %d", i, mine.Unmanaged, theirs.TokenID)
+		}
+		if slices.Contains(mine.tokens()[:1], theirs.TokenID) {
+			t.Error("both states have the same token")
+		}
+		if !strings.Contains(out[i], "Token will be rotated") {
+			t.Errorf("stack %d did not rotate in its window", i)
+		}
+		loads[i].expectNoFailure()
+		s.settled()
+	}
+	// A third one sees both before it creates anything.
+	third := l.newStack()
+	third.access(shop)
+	third.init()
+	plan, err := third.cli.Run(l.ctx, "plan", "-input=false", "-no-color")
+	l.must(err)
+	l.says(plan, "Another registry access has tokens of this name")
+	for _, s := range stacks {
+		l.says(plan, fmt.Sprint(s.inState().TokenID))
+	}
+	// One of the two goes away, and takes only its own with it.
+	survivor := l.pullAll(shop, names[1])
+	stacks[0].destroy()
+	aMoment()
+	survivor.expectNoFailure()
+	if live := l.gitlab.ActiveTokens(shop.Project); len(live) != 1 || live[0].ID != stacks[1].inState().TokenID {
+		t.Errorf("%d tokens live after one of the two is destroyed", len(live))
+	}
+}
