@@ -67,7 +67,7 @@ func Start(ctx context.Context, parts Parts) (c *Cluster, err error) {
 			c.Close()
 		}
 	}()
-	etcdURL, err := c.startEtcd(ctx, parts.Etcd)
+	etcdURL, err := c.startEtcd(parts.Etcd)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func (c *Cluster) Close() {
 	_ = os.RemoveAll(c.folder)
 }
 
-func (c *Cluster) startEtcd(ctx context.Context, program string) (string, error) {
+func (c *Cluster) startEtcd(program string) (string, error) {
 	ports, err := freePorts(2)
 	if err != nil {
 		return "", err

@@ -30,7 +30,7 @@ type keyring struct {
 }
 
 func startKeyring(folder, program string) (*keyring, error) {
-	cmd := exec.CommandContext(context.Background(), program) //nolint:gosec // one of our parts
+	cmd := exec.CommandContext(context.Background(), program)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -164,11 +164,11 @@ func beNode(file string) error {
 		return err
 	}
 	err = containerd.until(context.Background(), "it listens", func(ctx context.Context) bool {
-		connection, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
-		if err == nil {
+		connection, failed := (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		if failed == nil {
 			_ = connection.Close()
 		}
-		return err == nil
+		return failed == nil
 	})
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -97,13 +98,14 @@ func (c *Cluster) await(ctx context.Context, p Pod, what string, so func(corev1.
 }
 
 func describe(pod *corev1.Pod) string {
-	text := string(pod.Status.Phase)
+	var text strings.Builder
+	text.WriteString(string(pod.Status.Phase))
 	for _, s := range pod.Status.ContainerStatuses {
 		if s.State.Waiting != nil {
-			text += fmt.Sprintf(", %s waits: %s %s", s.Name, s.State.Waiting.Reason, s.State.Waiting.Message)
+			fmt.Fprintf(&text, ", %s waits: %s %s", s.Name, s.State.Waiting.Reason, s.State.Waiting.Message)
 		}
 	}
-	return text
+	return text.String()
 }
 
 func (c *Cluster) deletePod(ctx context.Context, namespace, name string) error {

@@ -1,12 +1,10 @@
 //go:build linux
 
-package proof
+package proof_test
 
 import (
 	"strings"
 	"testing"
-
-	"github.com/autodevops/terraform-provider-autodevops/internal/gitlabtest"
 )
 
 // TestFoundingBug: a pod deployed with a job token runs; the job ends and the pod
@@ -14,7 +12,7 @@ import (
 // comes up by itself.
 func TestFoundingBug(t *testing.T) {
 	l := newLab(t)
-	shop := l.newApp("acme/shop", gitlabtest.ProjectOptions{})
+	shop := l.newApp("acme/shop")
 	s := l.newStack()
 	s.access(shop)
 	s.init()

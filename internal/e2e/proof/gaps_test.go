@@ -1,13 +1,12 @@
 //go:build linux
 
-package proof
+package proof_test
 
 import (
 	"testing"
 	"time"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/e2e/cluster"
-	"github.com/autodevops/terraform-provider-autodevops/internal/gitlabtest"
 )
 
 // The documented gaps. Each is measured, so that it stays as small as the guide
@@ -27,7 +26,7 @@ func TestGapSecretNotUpdated(t *testing.T) {
 	} {
 		t.Run(scenario.name, func(t *testing.T) {
 			l := newClockedLab(t)
-			shop := l.newApp("acme/shop", gitlabtest.ProjectOptions{})
+			shop := l.newApp("acme/shop")
 			s := l.newStack()
 			s.access(shop)
 			s.init()
@@ -84,7 +83,7 @@ func TestGapSpecialName(t *testing.T) {
 		t.Run(map[bool]string{true: "job gets the new token", false: "job gets the old token"}[newest], func(t *testing.T) {
 			l := newClockedLab(t)
 			l.gitlab.SetJobsGetNewest(newest)
-			shop := l.newApp("acme/shop", gitlabtest.ProjectOptions{})
+			shop := l.newApp("acme/shop")
 			s := l.newStack()
 			s.access(shop, `name = "gitlab-deploy-token"`)
 			s.init()

@@ -1,6 +1,6 @@
 //go:build linux
 
-package proof
+package proof_test
 
 import (
 	"context"
@@ -97,9 +97,9 @@ type app struct {
 	path, image, repository string
 }
 
-func (l *lab) newApp(path string, o gitlabtest.ProjectOptions) app {
+func (l *lab) newApp(path string) app {
 	l.Helper()
-	a := app{Project: l.gitlab.CreateProject(path, o), path: path, image: l.registry.Image(path), repository: l.registry.Host + "/" + path}
+	a := app{Project: l.gitlab.CreateProject(path, gitlabtest.ProjectOptions{}), path: path, image: l.registry.Image(path), repository: l.registry.Host + "/" + path}
 	job := l.gitlab.StartJob(a.Project)
 	l.must(l.registry.Push(l.ctx, a.image, house.app, "gitlab-ci-token", job.Token))
 	l.gitlab.EndJob(job)
@@ -296,9 +296,9 @@ func (s *stack) init() {
 }
 
 // apply returns what the CLI says, the plan included.
-func (s *stack) apply(args ...string) string {
+func (s *stack) apply() string {
 	s.Helper()
-	out, err := s.tryApply(args...)
+	out, err := s.tryApply()
 	if err != nil {
 		s.Fatalf("%v\n%s", err, out)
 	}

@@ -1,8 +1,8 @@
 //go:build linux
 
-// Package proof keeps the promise in a cluster: no pull ever fails because of a
+// Package proof_test keeps the promise in a cluster: no pull ever fails because of a
 // rotation. See ../README.md.
-package proof
+package proof_test
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -64,8 +65,8 @@ func run(m *testing.M) int {
 func open(folder string) (closeHouse func(), err error) {
 	var closers []func()
 	closeHouse = func() {
-		for i := len(closers) - 1; i >= 0; i-- {
-			closers[i]()
+		for _, closer := range slices.Backward(closers) {
+			closer()
 		}
 	}
 	ctx := context.Background()
@@ -111,7 +112,7 @@ func open(folder string) (closeHouse func(), err error) {
 // install lays out the providers for the CLI.
 func install(ctx context.Context, folder string) error {
 	clock := filepath.Join(folder, "provider-on-a-clock")
-	build := exec.CommandContext(ctx, "go", "build", "-o", clock, "../cmd/provider-on-a-clock") //nolint:gosec // our own command
+	build := exec.CommandContext(ctx, "go", "build", "-o", clock, "../cmd/provider-on-a-clock")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the provider: %w\n%s", err, out)
 	}

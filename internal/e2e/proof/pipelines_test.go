@@ -1,6 +1,6 @@
 //go:build linux
 
-package proof
+package proof_test
 
 import (
 	"fmt"
@@ -8,8 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/autodevops/terraform-provider-autodevops/internal/gitlabtest"
 )
 
 // together runs both at once, and returns what they say.
@@ -25,7 +23,7 @@ func together(first, second func() (string, error)) (out [2]string, failed [2]er
 // after the other, through creation and rotation; there is one token for each.
 func TestTwoPipelinesOneState(t *testing.T) {
 	l := newLab(t)
-	shop := l.newApp("acme/shop", gitlabtest.ProjectOptions{})
+	shop := l.newApp("acme/shop")
 	s := l.newStack()
 	s.access(shop)
 	s.init()
@@ -72,7 +70,7 @@ func TestTwoPipelinesOneState(t *testing.T) {
 // revokes what the other publishes, and each names the other's token.
 func TestTwoPipelinesTwoStates(t *testing.T) {
 	l := newClockedLab(t)
-	shop := l.newApp("acme/shop", gitlabtest.ProjectOptions{})
+	shop := l.newApp("acme/shop")
 	names := [2]string{"first-registry", "second-registry"}
 	stacks := [2]*stack{l.newStack(), l.newStack()}
 	configure := func(arguments string) {

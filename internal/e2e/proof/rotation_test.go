@@ -1,6 +1,6 @@
 //go:build linux
 
-package proof
+package proof_test
 
 import (
 	"fmt"
@@ -18,7 +18,7 @@ func aMoment() { time.Sleep(6 * pullEvery) }
 // is pulled without a pause. Not one pull fails, and the order of death holds.
 func TestRotationUnderLoad(t *testing.T) {
 	l := newClockedLab(t)
-	shop := l.newApp("acme/shop", gitlabtest.ProjectOptions{})
+	shop := l.newApp("acme/shop")
 	s := l.newStack()
 	s.access(shop)
 	s.init()
@@ -117,7 +117,7 @@ func TestRotationUnderLoad(t *testing.T) {
 // the job's Secret and pods that have Terraform's both pull, all through the overlap.
 func TestTakeOverUnderLoad(t *testing.T) {
 	l := newClockedLab(t)
-	shop := l.newApp("acme/shop", gitlabtest.ProjectOptions{})
+	shop := l.newApp("acme/shop")
 	l.gitlab.SaveAutoDevOps(shop.Project, gitlabtest.True)
 	gitlabs := l.gitlab.ActiveTokens(shop.Project)
 	if len(gitlabs) != 1 {

@@ -1,12 +1,10 @@
 //go:build linux
 
-package proof
+package proof_test
 
 import (
 	"fmt"
 	"testing"
-
-	"github.com/autodevops/terraform-provider-autodevops/internal/gitlabtest"
 )
 
 const twoAccesses = `
@@ -24,10 +22,10 @@ resource "autodevops_registry_access" "payments" {
 // Secret, keyed by image prefix, serves both, also while one of them rotates.
 func TestTwoProjectsOnePod(t *testing.T) {
 	l := newClockedLab(t)
-	shop := l.newApp("acme/shop", gitlabtest.ProjectOptions{})
-	payments := l.newApp("acme/payments", gitlabtest.ProjectOptions{})
+	shop := l.newApp("acme/shop")
+	payments := l.newApp("acme/payments")
 	// A path that begins like another's must not get its credentials.
-	shopAdmin := l.newApp("acme/shop-admin", gitlabtest.ProjectOptions{})
+	shopAdmin := l.newApp("acme/shop-admin")
 	s := l.newStack()
 	merged := "provider::autodevops::docker_config_json([autodevops_registry_access.shop, autodevops_registry_access.payments], %q)"
 	configure := func(round, key string) {

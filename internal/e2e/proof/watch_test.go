@@ -1,6 +1,6 @@
 //go:build linux
 
-package proof
+package proof_test
 
 import (
 	"fmt"

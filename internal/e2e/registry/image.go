@@ -31,7 +31,8 @@ func App(ctx context.Context) (v1.Image, error) {
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, //nolint:gosec // our own command
 		"github.com/autodevops/terraform-provider-autodevops/internal/e2e/cmd/pause")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
+	out, err := build.CombinedOutput()
+	if err != nil {
 		return nil, fmt.Errorf("build the app: %w\n%s", err, out)
 	}
 	program, err := os.ReadFile(binary) //nolint:gosec // just built
