@@ -41,12 +41,23 @@ type assassin struct {
 	after bool
 
 	mu   sync.Mutex
+	run  string
 	cli  int
 	seen int
 	hit  string
-	// orphans are the providers of killed CLIs: they live on, and nobody talks to them.
-	orphans []int
+	// orphans are the providers of killed CLIs. They live on beside the next runs, and
+	// may still be at work.
+	orphans []orphan
 }
+
+type orphan struct {
+	pid   int
+	since time.Time
+}
+
+// orphansWork is longer than an orphan is at work: it looks into a POST that got no
+// answer three times, three seconds apart.
+const orphansWork = 12 * time.Second
 
 // attend makes the assassin see the lab's requests.
 func (a *assassin) attend(l *lab) {
@@ -58,32 +69,43 @@ func (a *assassin) attend(l *lab) {
 	l.gitlab.OnAnswer(func(r gitlabtest.Request) { a.strikes(r, true) })
 }
 
-// arm starts a new round: what start starts is the next to die, at that request.
-func (a *assassin) arm(at int, after bool, start func() int) {
+// arm starts a new round: what start starts, under the run's name, is the next to
+// die, at that request.
+func (a *assassin) arm(run string, at int, after bool, start func() int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.buryOrphans()
-	a.at, a.after, a.seen, a.hit = at, after, 0, ""
+	a.buryOrphans(orphansWork)
+	a.run, a.at, a.after, a.seen, a.hit = run, at, after, 0, ""
 	a.cli = start()
 }
 
-// buryOrphans ends what killed CLIs have left behind.
-func (a *assassin) buryOrphans() {
-	for _, pid := range a.orphans {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
-	}
-	a.orphans = nil
-}
-
-// strikes kills if its time has come. Requests of pullers are none of the run's: only
-// the provider says who it is.
-func (a *assassin) strikes(r gitlabtest.Request, after bool) bool {
-	if !strings.Contains(r.Header.Get("User-Agent"), "terraform-provider-autodevops") {
-		return false
-	}
+// awaitOrphans lets orphans end their work.
+func (a *assassin) awaitOrphans() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.at == 0 || a.hit != "" || after != a.after || after && r.Method == http.MethodGet {
+	if n := len(a.orphans); n > 0 {
+		time.Sleep(time.Until(a.orphans[n-1].since.Add(orphansWork)))
+	}
+	a.buryOrphans(0)
+}
+
+// buryOrphans ends what CLIs left behind that were killed so long ago.
+func (a *assassin) buryOrphans(ago time.Duration) {
+	a.orphans = slices.DeleteFunc(a.orphans, func(o orphan) bool {
+		old := time.Since(o.since) >= ago
+		if old {
+			_ = syscall.Kill(o.pid, syscall.SIGKILL)
+		}
+		return old
+	})
+}
+
+// strikes kills if its time has come. Requests of pullers and of orphans are none of
+// the run's.
+func (a *assassin) strikes(r gitlabtest.Request, after bool) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.at == 0 || r.Header.Get(runHeader) != a.run || a.hit != "" || after != a.after || after && r.Method == http.MethodGet {
 		return false
 	}
 	if a.seen++; a.seen != a.at {
@@ -91,7 +113,9 @@ func (a *assassin) strikes(r gitlabtest.Request, after bool) bool {
 	}
 	a.hit = r.String()
 	if a.victim == theCLI {
-		a.orphans = processes(func(parent int, _ string) bool { return parent == a.cli })
+		for _, pid := range processes(func(parent int, _ string) bool { return parent == a.cli }) {
+			a.orphans = append(a.orphans, orphan{pid, time.Now()})
+		}
 		_ = syscall.Kill(a.cli, syscall.SIGKILL)
 		return true
 	}
@@ -147,9 +171,10 @@ func (s *stack) assault(a *assassin, command []string, before, check func()) (ki
 		for at := 1; ; at++ {
 			before()
 			var run *terraform.Running
-			a.arm(at, after, func() int {
+			name := fmt.Sprint(time.Now().UnixNano())
+			a.arm(name, at, after, func() int {
 				var err error
-				run, err = s.cli.Start(s.ctx, command...)
+				run, err = s.cli.Start(s.ctx, append(slices.Clone(command), "-var=run="+name)...)
 				s.must(err)
 				return run.PID()
 			})
@@ -171,6 +196,8 @@ func (s *stack) assault(a *assassin, command []string, before, check func()) (ki
 			check()
 		}
 	}
+	a.awaitOrphans()
+	check()
 	return kills
 }
 
@@ -188,7 +215,7 @@ func TestKilled(t *testing.T) {
 			order := l.guard(shop)
 			killer := &assassin{victim: who}
 			killer.attend(l)
-			t.Cleanup(killer.buryOrphans)
+			t.Cleanup(func() { killer.buryOrphans(0) })
 
 			kills := map[string]int{}
 			round := 0

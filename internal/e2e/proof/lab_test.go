@@ -233,6 +233,9 @@ func (l *lab) newStack() *stack {
 	return &stack{lab: l, cli: cli}
 }
 
+// runHeader carries the variable "run".
+const runHeader = "X-Run"
+
 const preamble = `
 terraform {
   required_providers {
@@ -251,6 +254,15 @@ variable "kubernetes_token" {
   sensitive = true
 }
 
+# Tells the requests of one run from those of another.
+variable "run" {
+  default = ""
+}
+
+provider "autodevops" {
+  headers = { %q = var.run }
+}
+
 provider "kubernetes" {
   load_config_file       = false
   host                   = %q
@@ -262,7 +274,7 @@ provider "kubernetes" {
 // write writes a configuration, after what all have.
 func (s *stack) write(config string) {
 	s.Helper()
-	s.must(s.cli.Write(fmt.Sprintf(preamble, house.cluster.URL, house.cluster.CAFile) + config))
+	s.must(s.cli.Write(fmt.Sprintf(preamble, runHeader, house.cluster.URL, house.cluster.CAFile) + config))
 }
 
 // access is the usual configuration: an access with these arguments, and a Secret.
