@@ -211,6 +211,9 @@ func outlives(s Schedule, t Token) bool {
 
 func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
+// minStrayOverlap is in days.
+const minStrayOverlap = 1
+
 // Settle returns the record once the decision is carried out, except for
 // revocations: those leave the record one by one, as GitLab confirms them (see
 // Without). minted is the new current token of a decision to mint.
@@ -231,9 +234,13 @@ func (d Decision) Settle(record Record, now time.Time, schedule Schedule, minted
 		case FateStays, FateEnded:
 		}
 	}
+	// Another run may have published a stray, so it lives on for a while also where
+	// replaced tokens do not.
+	strays := schedule
+	strays.Overlap = max(strays.Overlap, minStrayOverlap)
 	for _, stray := range d.Adopt {
 		next.Retired = append(next.Retired, RetiredToken{
-			ID: stray.TokenID, RetiredAt: now, RevokeAt: schedule.OverlapEnd(now, stray.ExpiresAt), ExpiresAt: stray.ExpiresAt,
+			ID: stray.TokenID, RetiredAt: now, RevokeAt: strays.OverlapEnd(now, stray.ExpiresAt), ExpiresAt: stray.ExpiresAt,
 		})
 	}
 	if d.Mint {

@@ -16,6 +16,8 @@ const (
 	// mintTries: a POST whose fate is unknown is looked into, and made again only
 	// once its token is known not to live.
 	mintTries = 3
+	// sharedTries: what such a POST has made is left to live, so there is one more try.
+	sharedTries = 2
 	// inquestLooks and inquestPause: a server whose answer did not arrive may still
 	// be at work on the request.
 	inquestLooks = 3
@@ -87,12 +89,19 @@ func (c *Client) MintDeployToken(ctx context.Context, request MintRequest) (Mint
 		m.newest = max(m.newest, token.ID)
 	}
 
-	var failure *Error
-	for try := 1; try <= mintTries; try++ {
+	tries := mintTries
+	if m.shared() {
+		tries = sharedTries
+	}
+	var (
+		failure *Error
+		strays  []access.Stray
+	)
+	for try := 1; try <= tries; try++ {
 		minted, got, err := m.post(ctx)
 		if err == nil {
 			if try > 1 {
-				minted.Strays = m.others(ctx, minted.ID)
+				minted.Strays = m.others(ctx, minted.ID, strays)
 			}
 			return minted, nil
 		}
@@ -100,27 +109,41 @@ func (c *Client) MintDeployToken(ctx context.Context, request MintRequest) (Mint
 		if failure.Kind != KindUncertain {
 			return Minted{}, failure
 		}
-		if m.shared() {
-			failure.Advice = "A deploy token may have been made whose secret nobody has. The next plan lists it if so, by its username."
-		} else if err := m.inquest(ctx, failure); err != nil {
-			return Minted{}, err
+		var inquestErr error
+		if strays, inquestErr = m.inquest(ctx, failure); inquestErr != nil {
+			return Minted{}, inquestErr
 		}
 		if ctx.Err() != nil {
-			if !m.shared() {
-				failure.Advice = "The operation was over before GitLab answered. No deploy token of it lives now; if one appears later, the next plan lists it."
-			}
-			return Minted{}, failure
+			failure.Advice = "The operation was over before GitLab answered. No deploy token of it lives now; if one appears later, the next plan lists it."
+			return Minted{}, m.name(strays, failure)
 		}
-		if try < mintTries {
+		if try < tries {
 			if err := c.pauseBefore(ctx, got, try); err != nil {
 				return Minted{}, c.noAnswer(m.action, err)
 			}
 		}
 	}
-	if !m.shared() {
-		failure.Kind = KindOther
+	failure.Kind = KindOther
+	return Minted{}, m.name(strays, failure)
+}
+
+// name makes the error name tokens that may be the request's and live.
+func (m minting) name(strays []access.Stray, failure *Error) *Error {
+	if len(strays) == 0 {
+		return failure
 	}
-	return Minted{}, failure
+	failure.Kind, failure.TokenIDs = KindUncertain, strayIDs(strays)
+	failure.Advice = fmt.Sprintf("Deploy tokens that may come from this request, or from another run of this access: %v. "+
+		"They are left alone; the next plan retires them with a full overlap.", failure.TokenIDs)
+	return failure
+}
+
+func strayIDs(strays []access.Stray) []int64 {
+	ids := make([]int64, 0, len(strays))
+	for _, stray := range strays {
+		ids = append(ids, stray.TokenID)
+	}
+	return ids
 }
 
 // shared reports whether tokens with the request's username are this access's, but
@@ -172,9 +195,10 @@ func (m minting) post(ctx context.Context) (Minted, answer, *Error) {
 	return Minted{}, got, failure
 }
 
-// inquest finds out what an uncertain POST did. Nil means that no token of it
-// lives, so that it may be made again.
-func (m minting) inquest(ctx context.Context, cause *Error) error {
+// inquest finds out what an uncertain POST did. Without an error it may be made
+// again: no token of it lives but the strays, which cannot be told from another
+// run's.
+func (m minting) inquest(ctx context.Context, cause *Error) ([]access.Stray, error) {
 	ctx, cancel := outlive(ctx)
 	defer cancel()
 
@@ -187,7 +211,7 @@ func (m minting) inquest(ctx context.Context, cause *Error) error {
 		}
 		var err error
 		if made, err = m.made(ctx); err != nil {
-			return &Error{
+			return nil, &Error{
 				Action: cause.Action, Kind: KindUncertain, Status: cause.Status, Said: joinSaid(cause, err), cause: cause,
 				Advice: "A deploy token may have been made whose secret nobody has. The next plan lists it if so.",
 			}
@@ -198,23 +222,22 @@ func (m minting) inquest(ctx context.Context, cause *Error) error {
 			break
 		}
 	}
-	ids := make([]int64, 0, len(made))
-	for _, token := range made {
-		ids = append(ids, token.TokenID)
-	}
+	ids := strayIDs(made)
 	switch {
 	case len(made) == 0:
-		return nil
+		return nil, nil
+	case m.shared():
+		return made, nil
 	case len(made) == 1 && access.GeneratedUsername(m.request.Username, m.request.ProjectID):
 		if err := m.RevokeDeployToken(ctx, m.request.ProjectID, ids[0]); err != nil {
-			return &Error{
+			return nil, &Error{
 				Action: cause.Action, Kind: KindUncertain, Status: cause.Status, Said: joinSaid(cause, err), TokenIDs: ids, cause: cause,
 				Advice: fmt.Sprintf("Deploy token %d was made, and its secret got lost. It could not be revoked again; revoke it in GitLab.", ids[0]),
 			}
 		}
-		return nil
+		return nil, nil
 	default:
-		return &Error{
+		return nil, &Error{
 			Action: cause.Action, Kind: KindUncertain, Status: cause.Status, Said: cause.Said, TokenIDs: ids, cause: cause,
 			Advice: fmt.Sprintf("Deploy tokens that may come from this request and whose secret nobody has: %v. "+
 				"They were left alone, because they cannot be told from somebody else's. Revoke them in GitLab if they are not in use.", ids),
@@ -239,14 +262,14 @@ func (m minting) made(ctx context.Context) ([]access.Stray, error) {
 
 // others lists what has come of earlier tries besides the token that was minted,
 // and removes it if it is certainly theirs. What a list hides or a removal leaves
-// carries our username, so the next plan finds it.
-func (m minting) others(ctx context.Context, minted int64) []access.Stray {
+// carries our username, so the next plan finds it; known is what is known already.
+func (m minting) others(ctx context.Context, minted int64, known []access.Stray) []access.Stray {
 	if !access.GeneratedUsername(m.request.Username, m.request.ProjectID) {
 		return nil
 	}
 	made, err := m.made(ctx)
 	if err != nil {
-		return nil
+		return known
 	}
 	made = slices.DeleteFunc(made, func(t access.Stray) bool { return t.TokenID == minted })
 	if m.shared() {

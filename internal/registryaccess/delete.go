@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 
+	"github.com/autodevops/terraform-provider-autodevops/internal/access"
 	"github.com/autodevops/terraform-provider-autodevops/internal/gitlab"
 )
 
@@ -52,5 +54,31 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 	}
 	if resp.Diagnostics.HasError() {
 		resp.Diagnostics.Append(resp.State.Set(ctx, state)...)
+		return
+	}
+	r.warnLeftBehind(ctx, state, &resp.Diagnostics)
+}
+
+// warnLeftBehind names tokens that carry the access's own username and live on: no
+// refresh has seen them. They are not revoked, since nothing has announced that.
+func (r *Resource) warnLeftBehind(ctx context.Context, state model, diags *diag.Diagnostics) {
+	projectID, username := state.ProjectID.ValueInt64(), state.Username.ValueString()
+	if !access.GeneratedUsername(username, projectID) {
+		return
+	}
+	tokens, err := r.backend.GitLab.DeployTokens(ctx, projectID)
+	if err != nil {
+		return // what was known is revoked; that there is more is only a suspicion
+	}
+	var left []int64
+	for _, t := range tokens {
+		if t.Username == username && t.Active(r.backend.Now()) {
+			left = append(left, t.ID)
+		}
+	}
+	if len(left) > 0 {
+		diags.AddWarning("Deploy tokens of an interrupted apply live on", fmt.Sprintf(
+			"Project %s has deploy tokens with this resource's username that its state did not know: %s. They were left alone, because the plan of this destroy "+
+				"did not show them. Revoke them in GitLab if no other state holds this resource.", state.ProjectPath.ValueString(), listIDs(left)))
 	}
 }

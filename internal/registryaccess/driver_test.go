@@ -26,6 +26,8 @@ type driver struct {
 	private  []byte
 	// secret is what the cluster's Secret holds: it is written after an apply without an error.
 	secret map[string]tftypes.Value
+	// dead is a published token that somebody else has killed.
+	dead string
 	// last are the diagnostics of the last call.
 	last []*tfprotov6.Diagnostic
 }

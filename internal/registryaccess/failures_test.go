@@ -53,6 +53,19 @@ func operations() []operation {
 			d.gitlab.Clock.AdvanceDays(7)
 		}},
 		{name: "withdraw", prepare: func(d *driver) { created(d); d.gitlab.SetVisibility(d.project, "public") }},
+		{name: "mint again", prepare: func(d *driver) {
+			created(d)
+			d.gitlab.SetVisibility(d.project, "public")
+			d.mustApply(nil)
+			d.gitlab.Clock.AdvanceDays(8)
+			d.mustApply(nil)
+			d.gitlab.SetVisibility(d.project, "private")
+		}},
+		{name: "revoked by hand", prepare: func(d *driver) {
+			created(d)
+			d.dead = d.text("token") // and stays so until another one can be minted
+			d.gitlab.RevokeInSettings(d.gitlab.ActiveTokens(d.project)[0].ID)
+		}},
 		{name: "take over", prepare: func(d *driver) {
 			d.gitlab.SaveAutoDevOps(d.project, gitlabtest.True)
 			d.importState(fmt.Sprint("acme/shop:", d.gitlab.Tokens(d.project)[0].ID))
@@ -170,7 +183,7 @@ func (d *driver) accounted() {
 			d.Errorf("token %d lives and nobody knows of it: state knows %s", token.ID, d.stateText())
 		}
 	}
-	if current := d.text("token"); current != "" && d.isRequired() {
+	if current := d.text("token"); current != "" && current != d.dead && d.isRequired() {
 		alive := false
 		for _, token := range d.gitlab.ActiveTokens(d.project) {
 			alive = alive || token.Secret == current

@@ -260,3 +260,59 @@ func newDriverIn(t *testing.T) *driver {
 	d.load()
 	return d
 }
+
+// TestGuard_anotherRunMintsMeanwhile: what another run of the same access has
+// published survives an uncertain POST of this one, whatever the overlap is.
+func TestGuard_anotherRunMintsMeanwhile(t *testing.T) {
+	for name, args := range map[string]arguments{
+		"usual overlap": nil, "no overlap": {"rotation": arguments{"overlap_days": 0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDriver(t)
+			d.mustApply(args)
+			d.gitlab.Clock.AdvanceDays(340)
+			d.gitlab.Inject(gitlabtest.Fault{Match: postToken, Status: 502})
+			var published gitlabtest.Token
+			d.gitlab.OnRequest(func(r gitlabtest.Request) {
+				if r.String() == postToken && published.ID == 0 {
+					published = d.gitlab.CreateDeployToken(d.project, access.DefaultName, d.text("username"), d.gitlab.Clock.Now().AddDate(1, 0, 0), "read_registry")
+				}
+			})
+			d.mustApply(args)
+			d.mustApply(args)
+			if !d.gitlab.CanPull(d.project, published.Username, published.Secret) {
+				t.Error("the other run's token was revoked")
+			}
+			if retired := d.attributes(d.state)["retired_tokens"].String(); !strings.Contains(retired, itoa(published.ID)) {
+				t.Errorf("the other run's token is not retired: %s", retired)
+			}
+			d.gitlab.Clock.AdvanceDays(8)
+			d.mustApply(args)
+			if live := d.gitlab.ActiveTokens(d.project); len(live) != 1 || !d.secretPulls() {
+				t.Errorf("%d tokens live after the overlap", len(live))
+			}
+		})
+	}
+}
+
+// TestGuard_nothingIsLeftBehindUnsaid: a rotation failed after GitLab had made its
+// tokens. The state names them, and so does a destroy that has not refreshed.
+func TestGuard_nothingIsLeftBehindUnsaid(t *testing.T) {
+	d := newDriver(t)
+	d.mustApply(nil)
+	d.gitlab.Clock.AdvanceDays(340)
+	d.gitlab.Inject(gitlabtest.Fault{Match: postToken, Status: 502, When: gitlabtest.After, Times: gitlabtest.Always})
+	if d.runApply(nil) {
+		t.Fatal("applied")
+	}
+	d.gitlab.ClearFaults()
+	d.accounted()
+	if !d.destroy() {
+		t.Fatal(describe(d.last))
+	}
+	for _, token := range d.gitlab.ActiveTokens(d.project) {
+		if said := strings.Join(describe(d.last), "\n"); !strings.Contains(said, itoa(token.ID)) {
+			t.Errorf("nobody says that token %d lives on: %s", token.ID, said)
+		}
+	}
+}

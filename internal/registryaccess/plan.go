@@ -294,7 +294,7 @@ func (m *model) planTokens(a assessment) {
 		}
 	}
 
-	if d.Fate == access.FateRetired && a.record.Current != nil || len(d.Adopt) > 0 {
+	if d.Mint || d.Fate == access.FateRetired && a.record.Current != nil || len(d.Adopt) > 0 {
 		m.RetiredTokens = types.ListUnknown(retiredTokenType)
 		return
 	}
