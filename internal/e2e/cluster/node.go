@@ -5,6 +5,7 @@ package cluster
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -91,11 +92,15 @@ func (c *Cluster) StartNode(ctx context.Context, parts Parts, sandboxImage strin
 	cmd := exec.CommandContext(context.Background(), "/proc/self/exe")
 	cmd.Env = append(os.Environ(), nodeVariable+"="+file)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
-	out, err := cmd.StdoutPipe()
+	// A pipe of our own: cmd's is closed as soon as the child has ended, read or not.
+	out, in, err := os.Pipe()
 	if err != nil {
 		return err
 	}
+	defer func() { _ = out.Close() }()
+	cmd.Stdout = in
 	c.node, err = launch(folder, cmd)
+	_ = in.Close()
 	if errors.Is(err, syscall.EPERM) {
 		return &ObstacleError{"no permission to make namespaces"}
 	} else if err != nil {
@@ -200,6 +205,12 @@ func furnish(folder string) error {
 		return &ObstacleError{"no /proc of its own: " + err.Error()}
 	}
 	for _, path := range []string{"/run", "/var/lib", "/var/log", "/usr/libexec"} {
+		if strings.HasPrefix(folder, path+"/") {
+			return &ObstacleError{"the temporary folder lies in " + path + ", which the node needs for itself"}
+		}
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			continue
+		}
 		if err := syscall.Mount("tmpfs", path, "tmpfs", 0, "mode=755"); err != nil {
 			return &ObstacleError{"no tmpfs: " + err.Error()}
 		}
@@ -221,7 +232,7 @@ func furnish(folder string) error {
 func tryControlGroups() error {
 	roots, _ := filepath.Glob("/sys/fs/cgroup/memory")
 	roots = append(roots, "/sys/fs/cgroup")
-	probe := filepath.Join(roots[0], fmt.Sprintf("e2e-probe-%d", os.Getppid()))
+	probe := filepath.Join(roots[0], "e2e-probe-"+strings.ToLower(rand.Text()[:8]))
 	if err := os.Mkdir(probe, 0o755); err != nil { //nolint:gosec // a control group, for a moment
 		return &ObstacleError{"control groups are not writable: " + err.Error()}
 	}

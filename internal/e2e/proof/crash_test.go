@@ -3,9 +3,16 @@
 package proof_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +25,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/autodevops/terraform-provider-autodevops/internal/e2e/cluster"
 	"github.com/autodevops/terraform-provider-autodevops/internal/e2e/terraform"
 	"github.com/autodevops/terraform-provider-autodevops/internal/gitlabtest"
 )
@@ -30,21 +38,22 @@ const (
 	theCLI      victim = "CLI"
 )
 
-// assassin kills one process of a run at one of its API requests.
+// assassin kills one process of a run at one of its API requests, to GitLab or to
+// Kubernetes.
 type assassin struct {
 	victim victim
+
+	mu sync.Mutex
 	// at counts the requests of the run, from 1; 0 spares everybody.
 	at int
-	// after kills once GitLab has carried a request out, and before anybody hears of
-	// it; only requests that change something count then. Otherwise GitLab never sees
-	// the request.
+	// after kills once a request was carried out, and before anybody hears of it; only
+	// those count then after which something is different. Otherwise the server never
+	// sees the request.
 	after bool
-
-	mu   sync.Mutex
-	run  string
-	cli  int
-	seen int
-	hit  string
+	run   string
+	cli   int
+	seen  int
+	hit   string
 	// orphans are the providers of killed CLIs. They live on beside the next runs, and
 	// may still be at work.
 	orphans []orphan
@@ -59,14 +68,54 @@ type orphan struct {
 // answer three times, three seconds apart.
 const orphansWork = 12 * time.Second
 
-// attend makes the assassin see the lab's requests.
-func (a *assassin) attend(l *lab) {
+// ofTheSecret names requests to Kubernetes, after their method.
+const ofTheSecret = " of the Secret"
+
+// attend makes the assassin see the lab's requests. It returns the URL of a proxy
+// before the API server, through which the runs go.
+func (a *assassin) attend(l *lab) (kubernetes string) {
+	matters := func(r gitlabtest.Request) bool { return r.Method != http.MethodGet || r.Route == "/jwt/auth" }
 	l.gitlab.OnRequest(func(r gitlabtest.Request) {
-		if a.strikes(r, false) {
+		if a.strikes(r.Header.Get(runHeader), r.String(), false) {
 			panic(http.ErrAbortHandler)
 		}
 	})
-	l.gitlab.OnAnswer(func(r gitlabtest.Request) { a.strikes(r, true) })
+	l.gitlab.OnAnswer(func(r gitlabtest.Request) {
+		if matters(r) {
+			a.strikes(r.Header.Get(runHeader), r.String(), true)
+		}
+	})
+
+	target, err := url.Parse(house.cluster.URL)
+	l.must(err)
+	certificate, err := os.ReadFile(house.cluster.CAFile)
+	l.must(err)
+	trusted := x509.NewCertPool()
+	trusted.AppendCertsFromPEM(certificate)
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12}}
+	proxy.ErrorLog = log.New(io.Discard, "", 0)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// The Kubernetes provider cannot say to which run it belongs. An orphan of it
+		// does nothing more: its calls end with its CLI.
+		run, change := a.current(), r.Method != http.MethodGet
+		if change && a.strikes(run, r.Method+ofTheSecret, false) {
+			panic(http.ErrAbortHandler)
+		}
+		r.Header.Set("Authorization", "Bearer "+house.cluster.AdminToken) // clients send none over plain HTTP
+		proxy.ServeHTTP(w, r)
+		if change {
+			a.strikes(run, r.Method+ofTheSecret, true)
+		}
+	}))
+	l.Cleanup(server.Close)
+	return server.URL
+}
+
+func (a *assassin) current() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.run
 }
 
 // arm starts a new round: what start starts, under the run's name, is the next to
@@ -82,10 +131,16 @@ func (a *assassin) arm(run string, at int, after bool, start func() int) {
 // awaitOrphans lets orphans end their work.
 func (a *assassin) awaitOrphans() {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	if n := len(a.orphans); n > 0 {
-		time.Sleep(time.Until(a.orphans[n-1].since.Add(orphansWork)))
+	var youngest time.Time
+	for _, o := range a.orphans {
+		youngest = o.since
 	}
+	a.mu.Unlock()
+	if !youngest.IsZero() {
+		time.Sleep(time.Until(youngest.Add(orphansWork)))
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.buryOrphans(0)
 }
 
@@ -100,18 +155,21 @@ func (a *assassin) buryOrphans(ago time.Duration) {
 	})
 }
 
-// strikes kills if its time has come. Requests of pullers and of orphans are none of
-// the run's.
-func (a *assassin) strikes(r gitlabtest.Request, after bool) bool {
+// strikes kills if its time has come. Requests of pullers, of orphans and of other
+// runs are none of its business.
+func (a *assassin) strikes(run, request string, after bool) bool {
+	if run == "" {
+		return false
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.at == 0 || r.Header.Get(runHeader) != a.run || a.hit != "" || after != a.after || after && r.Method == http.MethodGet {
+	if a.at == 0 || run != a.run || a.hit != "" || after != a.after {
 		return false
 	}
 	if a.seen++; a.seen != a.at {
 		return false
 	}
-	a.hit = r.String()
+	a.hit = request
 	if a.victim == theCLI {
 		for _, pid := range processes(func(parent int, _ string) bool { return parent == a.cli }) {
 			a.orphans = append(a.orphans, orphan{pid, time.Now()})
@@ -164,8 +222,9 @@ func processes(which func(parent int, exe string) bool) []int {
 // assault runs the CLI command once for each of its API requests, with the victim
 // killed there, and the same command again after each. before prepares each run,
 // check looks at what the second run has left.
-func (s *stack) assault(a *assassin, command []string, before, check func()) (kills int) {
+func (s *stack) assault(a *assassin, command []string, before, check func()) (hits map[string]int) {
 	s.Helper()
+	hits = map[string]int{}
 	command = append(command, "-auto-approve", "-input=false", "-no-color")
 	for _, after := range []bool{false, true} {
 		for at := 1; ; at++ {
@@ -185,9 +244,16 @@ func (s *stack) assault(a *assassin, command []string, before, check func()) (ki
 				check()
 				break // the run has fewer requests
 			}
-			kills++
-			if err == nil {
+			hits[hit]++
+			// Our provider has done its part when the Secret is written.
+			unconcerned := a.victim == theProvider && strings.HasSuffix(hit, ofTheSecret)
+			if err == nil && !unconcerned {
 				s.Errorf("%s killed at %s, request %d of %v: the run does not notice", a.victim, hit, at, command)
+			}
+			if a.victim == theCLI && after && hit == http.MethodPost+ofTheSecret {
+				// The Kubernetes provider does not find what it has made and nobody saved.
+				_, err := s.cli.Run(s.ctx, "import", "-input=false", "-no-color", "kubernetes_secret.registry", s.namespace+"/"+secretName)
+				s.must(err)
 			}
 			// Whoever is killed comes back, and does the same again.
 			if out, err := s.cli.Run(s.ctx, command...); err != nil {
@@ -198,7 +264,7 @@ func (s *stack) assault(a *assassin, command []string, before, check func()) (ki
 	}
 	a.awaitOrphans()
 	check()
-	return kills
+	return hits
 }
 
 // TestKilled: provider or CLI die at each API request of an apply. The next apply
@@ -210,14 +276,13 @@ func TestKilled(t *testing.T) {
 			l := newClockedLab(t)
 			shop := l.newApp("acme/shop")
 			s := l.newStack()
+			killer := &assassin{victim: who}
+			s.kubernetes = killer.attend(l)
 			s.access(shop)
 			s.init()
 			order := l.guard(shop)
-			killer := &assassin{victim: who}
-			killer.attend(l)
 			t.Cleanup(func() { killer.buryOrphans(0) })
 
-			kills := map[string]int{}
 			round := 0
 			trigger := func() {
 				round++
@@ -242,11 +307,14 @@ func TestKilled(t *testing.T) {
 				_ = house.cluster.Client.CoreV1().Secrets(l.namespace).Delete(l.ctx, secretName, metav1.DeleteOptions{})
 				_ = os.Remove(s.stateFile())
 			}
-			kills["create"] = s.assault(killer, []string{"apply"}, nothing, named)
-			kills["take over"] = s.assault(killer, []string{"apply"}, func() {
+			creation := s.assault(killer, []string{"apply"}, nothing, named)
+			takeOver := s.assault(killer, []string{"apply"}, func() {
+				order.setNeeded(false)
 				nothing()
-				id := l.gitlab.CreateDeployToken(shop.Project, "by hand", "somebody", time.Time{}, "read_registry").ID
-				_, err := s.cli.Run(l.ctx, "import", "-input=false", "-no-color", "autodevops_registry_access.app", fmt.Sprintf("%d:%d", shop.ID, id))
+				byHand := l.gitlab.CreateDeployToken(shop.Project, "by hand", "somebody", time.Time{}, "read_registry")
+				order.setNeeded(true) // from now on, pods pull with that token
+				order.hold(cluster.Credentials{Username: byHand.Username, Password: byHand.Secret})
+				_, err := s.cli.Run(l.ctx, "import", "-input=false", "-no-color", "autodevops_registry_access.app", fmt.Sprintf("%d:%d", shop.ID, byHand.ID))
 				l.must(err)
 			}, func() {
 				s.apply() // the name has changed, and the state learns of such tokens at a refresh
@@ -254,12 +322,14 @@ func TestKilled(t *testing.T) {
 			})
 			order.setNeeded(true)
 			load := l.pullAll(shop, secretName)
-			kills["rotate"] = s.assault(killer, []string{"apply"}, trigger, accounted)
+			rotation := s.assault(killer, []string{"apply"}, trigger, accounted)
 			l.passDays(7)
 			s.apply()
-			kills["revoke"] = s.assault(killer, []string{"apply"}, func() {
-				trigger()
-				s.apply()
+			revocation := s.assault(killer, []string{"apply"}, func() {
+				for range 2 {
+					trigger()
+					s.apply()
+				}
 				l.passDays(7)
 			}, func() {
 				s.accountedFor(shop)
@@ -269,13 +339,36 @@ func TestKilled(t *testing.T) {
 			})
 			load.expectNoFailure()
 			order.setNeeded(false)
-			kills["destroy"] = s.assault(killer, []string{"destroy"}, func() { s.apply() }, func() {
+			destruction := s.assault(killer, []string{"destroy"}, func() {
+				s.apply()
+				trigger()
+				s.apply()
+			}, func() {
 				if live := s.gitlab.ActiveTokens(shop.Project); len(live) != 0 {
 					s.Errorf("%d tokens live on after the destroy", len(live))
 				}
 			})
 			order.expectOrder()
-			t.Logf("the %s killed at every request: %v", who, kills)
+
+			// Everything that changes something was interrupted, before it and after it.
+			const post, verify, remove = "POST /projects/:id/deploy_tokens", "GET /jwt/auth", "DELETE /projects/:id/deploy_tokens/:token_id"
+			for name, c := range map[string]struct {
+				hits map[string]int
+				want map[string]int
+			}{
+				"create":    {creation, map[string]int{post: 2, verify: 2, "POST of the Secret": 2}},
+				"take over": {takeOver, map[string]int{post: 2, verify: 2, "POST of the Secret": 2}},
+				"rotate":    {rotation, map[string]int{post: 2, verify: 2, "PATCH of the Secret": 2}},
+				"revoke":    {revocation, map[string]int{remove: 4}},
+				"destroy":   {destruction, map[string]int{remove: 4, "DELETE of the Secret": 2}},
+			} {
+				t.Logf("%s, the %s killed at: %v", name, who, c.hits)
+				for request, times := range c.want {
+					if c.hits[request] < times {
+						t.Errorf("%s: the %s was killed %d times at %s, want %d", name, who, c.hits[request], request, times)
+					}
+				}
+			}
 		})
 	}
 }

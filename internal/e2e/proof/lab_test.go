@@ -87,7 +87,9 @@ func (l *lab) must(err error) {
 func (l *lab) passDays(days int) {
 	l.Helper()
 	l.gitlab.Clock.AdvanceDays(days)
-	l.must(os.WriteFile(l.clock, []byte(l.gitlab.Clock.Now().Format(time.RFC3339Nano)), 0o600))
+	// Renamed into place: somebody may be reading it.
+	l.must(os.WriteFile(l.clock+".new", []byte(l.gitlab.Clock.Now().Format(time.RFC3339Nano)), 0o600))
+	l.must(os.Rename(l.clock+".new", l.clock))
 }
 
 // app is a project with an image in the registry, which a job has pushed.
@@ -129,13 +131,19 @@ func (l *lab) writeSecret(name, dockerConfig string) {
 	l.must(err)
 }
 
-// secret returns what the cluster has under that name; an empty Secret if nothing.
+// secret returns what the cluster has under that name; an empty Secret if it has
+// nothing, and if the test is over.
 func (l *lab) secret(name string) corev1.Secret {
-	secret, err := house.cluster.Client.CoreV1().Secrets(l.namespace).Get(l.ctx, name, metav1.GetOptions{})
-	if err != nil {
-		return corev1.Secret{}
+	for {
+		secret, err := house.cluster.Client.CoreV1().Secrets(l.namespace).Get(l.ctx, name, metav1.GetOptions{})
+		switch {
+		case err == nil:
+			return *secret
+		case l.ctx.Err() != nil || apierrors.IsNotFound(err):
+			return corev1.Secret{}
+		}
+		time.Sleep(pullEvery) // the API server is busy; that is no pull that failed
 	}
-	return *secret
 }
 
 // published are the credentials that the kubelet would use for the app, with the
@@ -215,6 +223,8 @@ type stack struct {
 	*lab
 
 	cli *terraform.CLI
+	// kubernetes is the URL under which the Kubernetes provider reaches the API server.
+	kubernetes string
 }
 
 // newStack prepares a CLI for a configuration in the lab, whose providers are the
@@ -230,7 +240,7 @@ func (l *lab) newStack() *stack {
 	cli, err := terraform.NewInstalled(house.cli, configFile, env...)
 	l.must(err)
 	l.Cleanup(cli.Close)
-	return &stack{lab: l, cli: cli}
+	return &stack{lab: l, cli: cli, kubernetes: house.cluster.URL}
 }
 
 // runHeader carries the variable "run".
@@ -274,7 +284,7 @@ provider "kubernetes" {
 // write writes a configuration, after what all have.
 func (s *stack) write(config string) {
 	s.Helper()
-	s.must(s.cli.Write(fmt.Sprintf(preamble, runHeader, house.cluster.URL, house.cluster.CAFile) + config))
+	s.must(s.cli.Write(fmt.Sprintf(preamble, runHeader, s.kubernetes, house.cluster.CAFile) + config))
 }
 
 // access is the usual configuration: an access with these arguments, and a Secret.

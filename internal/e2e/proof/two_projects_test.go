@@ -3,8 +3,12 @@
 package proof_test
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
 	"testing"
+
+	"github.com/autodevops/terraform-provider-autodevops/internal/e2e/registry"
 )
 
 const twoAccesses = `
@@ -36,8 +40,9 @@ func TestTwoProjectsOnePod(t *testing.T) {
 	orders := []*guard{l.guard(shop), l.guard(payments)}
 	s.apply()
 	l.runs("two-projects", []string{secretName}, shop, payments)
-	if err := l.pullAsKubelet(shopAdmin, secretName); err == nil {
-		t.Error("acme/shop-admin can be pulled with the credentials of others")
+	err := l.pullAsKubelet(shopAdmin, secretName)
+	if refused, ok := errors.AsType[*registry.RefusedError](err); !ok || refused.Status != http.StatusUnauthorized {
+		t.Errorf("acme/shop-admin, with the credentials of others: %v", err)
 	}
 	if one, other := l.published(shop), l.published(payments); one == other {
 		t.Error("both projects have the same credentials")
@@ -56,8 +61,7 @@ func TestTwoProjectsOnePod(t *testing.T) {
 
 	// Keyed by host, only one of the two could have its way: the plan says so.
 	configure("2", "host")
-	_, err := s.tryApply()
-	if err == nil {
+	if _, err = s.tryApply(); err == nil {
 		t.Fatal("two projects share one host key")
 	}
 	l.says(err.Error(), "image_prefix")

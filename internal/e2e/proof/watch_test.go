@@ -4,12 +4,15 @@ package proof_test
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
 
+	"github.com/autodevops/terraform-provider-autodevops/internal/e2e/cluster"
 	"github.com/autodevops/terraform-provider-autodevops/internal/gitlabtest"
 )
 
@@ -24,16 +27,30 @@ type pulls struct {
 	n      int
 	failed []time.Time
 	first  error
+	// lastGood and longest follow the time that passes without a good pull.
+	lastGood time.Time
+	longest  time.Duration
 }
 
-func (p pulls) String() string { return fmt.Sprintf("%d pulls, %d failed", p.n, len(p.failed)) }
+func (p pulls) String() string {
+	return fmt.Sprintf("%d pulls, %d failed, at most %s without a good one", p.n, len(p.failed), p.longest.Round(time.Millisecond))
+}
 
-// gap is the time from the first failed pull to the last.
-func (p pulls) gap() time.Duration {
-	if len(p.failed) == 0 {
-		return 0
+func (p *pulls) count(err error) {
+	now := time.Now()
+	p.n++
+	if p.lastGood.IsZero() {
+		p.lastGood = now
 	}
-	return p.failed[len(p.failed)-1].Sub(p.failed[0])
+	p.longest = max(p.longest, now.Sub(p.lastGood))
+	if err == nil {
+		p.lastGood = now
+		return
+	}
+	p.failed = append(p.failed, now)
+	if p.first == nil {
+		p.first = err
+	}
 }
 
 // pullEvery is the pause between two pulls of a puller.
@@ -51,13 +68,7 @@ func (l *lab) pullAll(a app, secrets ...string) *puller {
 			if l.ctx.Err() != nil {
 				return
 			}
-			result.n++
-			if err != nil {
-				result.failed = append(result.failed, time.Now())
-				if result.first == nil {
-					result.first = err
-				}
-			}
+			result.count(err)
 			select {
 			case <-end:
 				return
@@ -88,18 +99,32 @@ func (p *puller) expectNoFailure() {
 }
 
 // guard checks the order of death: at every instant, the token in the Secret is
-// accepted by the registry, or the Secret is empty and anonymous pulls work, or
-// the app needs no pulls. It looks after each answer of GitLab, before the client
-// hears of it, and at each version of the Secret.
+// accepted by the registry, and so is each that it has replaced until its overlap
+// is over; or the Secret is empty and anonymous pulls work; or the app needs no
+// pulls. It looks after each answer of GitLab, before the client hears of it, and
+// at each version of the Secret.
 type guard struct {
 	lab *lab
 	app app
 
 	mu         sync.Mutex
 	notNeeded  bool
+	published  bool
+	held       []holding
 	looks      int
 	violations []string
 }
+
+// holding is a credential that somebody in the cluster may still hold.
+type holding struct {
+	cluster.Credentials
+
+	// until is the end of its overlap; zero while it is published.
+	until time.Time
+}
+
+// overlap of the accesses that are guarded: seven days, if nothing else is configured.
+const overlap = 7 * 24 * time.Hour
 
 func (l *lab) guard(a app) *guard {
 	l.Helper()
@@ -113,41 +138,91 @@ func (l *lab) guard(a app) *guard {
 	l.must(err)
 	go func() {
 		for version := range versions.ResultChan() {
-			if secret, ok := version.Object.(*corev1.Secret); ok {
+			if version.Type == watch.Deleted {
+				g.look(corev1.Secret{}, "as the Secret was deleted")
+			} else if secret, ok := version.Object.(*corev1.Secret); ok {
 				g.look(*secret, fmt.Sprintf("as the Secret was %s", version.Type))
 			}
+		}
+		if l.ctx.Err() == nil {
+			g.violate("the watch of the Secret has ended")
 		}
 	}()
 	return g
 }
 
-// look checks a Secret. One without data is one that is not there yet.
+// look checks a Secret; one without data is one that is not there.
 func (g *guard) look(secret corev1.Secret, when string) {
-	if len(secret.Data) == 0 {
-		return
-	}
 	chosen, err := house.cluster.Choose(g.app.repository, secret)
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.notNeeded || len(secret.Data) == 0 && !g.published {
+		return
+	}
 	g.looks++
+	pulls := func(c cluster.Credentials) bool { return g.lab.gitlab.CanPull(g.app.Project, c.Username, c.Password) }
 	switch {
 	case err != nil:
 		g.violations = append(g.violations, fmt.Sprintf("%s: %v", when, err))
-	case g.notNeeded:
-	case len(chosen) == 0:
-		if !g.lab.gitlab.CanPull(g.app.Project, "", "") {
-			g.violations = append(g.violations, when+": the Secret is empty, and anonymous pulls are refused")
-		}
-	case !g.lab.gitlab.CanPull(g.app.Project, chosen[0].Username, chosen[0].Password):
+	case len(secret.Data) == 0:
+		g.violations = append(g.violations, when+": the Secret is gone")
+	case len(chosen) == 0 && !pulls(cluster.Credentials{}):
+		g.violations = append(g.violations, when+": the Secret is empty, and anonymous pulls are refused")
+	case len(chosen) > 0 && !pulls(chosen[0]):
 		g.violations = append(g.violations, when+": the Secret holds a token that the registry refuses")
+	}
+	g.published = true
+	g.remember(chosen)
+	for _, h := range g.held {
+		if (h.until.IsZero() || g.lab.gitlab.Clock.Now().Before(h.until)) && !pulls(h.Credentials) {
+			g.violations = append(g.violations, when+": the registry refuses a token whose overlap is not over")
+		}
 	}
 }
 
-// setNeeded says whether from now on somebody pulls the app's image.
+// remember notes what is published now, and what is not any more.
+func (g *guard) remember(published []cluster.Credentials) {
+	known := false
+	for i := range g.held {
+		h := &g.held[i]
+		now := len(published) > 0 && h.Credentials == published[0]
+		known = known || now
+		if !now && h.until.IsZero() {
+			h.until = g.lab.gitlab.Clock.Now().Add(overlap)
+		}
+	}
+	if !known && len(published) > 0 {
+		g.held = append(g.held, holding{Credentials: published[0]})
+	}
+}
+
+// hold says that somebody holds these credentials, published elsewhere, from now
+// until an overlap has passed.
+func (g *guard) hold(c cluster.Credentials) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.held = append(g.held, holding{Credentials: c, until: g.lab.gitlab.Clock.Now().Add(overlap)})
+}
+
+func (g *guard) violate(what string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.violations = append(g.violations, what)
+}
+
+// setNeeded says whether from now on somebody pulls the app's image. What was held
+// before is forgotten.
 func (g *guard) setNeeded(needed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.notNeeded = !needed
+	g.notNeeded, g.published, g.held = !needed, false, nil
+}
+
+// seen is what was seen to be wrong.
+func (g *guard) seen() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.violations)
 }
 
 // expectOrder reports what was seen.

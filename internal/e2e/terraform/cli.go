@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,12 +73,18 @@ func New(path string, now func() time.Time, env ...string) (*CLI, error) {
 }
 
 func newCLI(path string, env []string) (*CLI, error) {
-	dir, err := os.MkdirTemp("", "autodevops-cli")
-	return &CLI{Path: path, Dir: dir, env: append([]string{"CHECKPOINT_DISABLE=1", "TF_IN_AUTOMATION=1"}, env...)}, err
+	dir, err := os.MkdirTemp("", "cli")
+	if err != nil {
+		return nil, err
+	}
+	// Killed providers leave their sockets behind. A socket's name must be short.
+	tmp := filepath.Join(dir, "t")
+	c := &CLI{Path: path, Dir: filepath.Join(dir, "work"), env: append([]string{"CHECKPOINT_DISABLE=1", "TF_IN_AUTOMATION=1", "TMPDIR=" + tmp}, env...)}
+	return c, errors.Join(os.Mkdir(tmp, 0o700), os.Mkdir(c.Dir, 0o700))
 }
 
 // Close removes the folder.
-func (c *CLI) Close() { _ = os.RemoveAll(c.Dir) }
+func (c *CLI) Close() { _ = os.RemoveAll(filepath.Dir(c.Dir)) }
 
 // Write writes the configuration.
 func (c *CLI) Write(config string) error {
@@ -104,7 +111,7 @@ type Running struct {
 // Start starts one command, with a fresh provider. Whoever starts it waits for it.
 func (c *CLI) Start(ctx context.Context, args ...string) (*Running, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	env := append(os.Environ(), c.env...)
+	env := append(surroundings(), c.env...)
 	release := cancel
 	if c.serve != nil {
 		reattach, stopped, err := c.serve(ctx)
@@ -124,6 +131,16 @@ func (c *CLI) Start(ctx context.Context, args ...string) (*Running, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// surroundings is this process's environment without what the user has set for the
+// CLI's own work.
+func surroundings() []string {
+	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return strings.HasPrefix(name, "TF_CLI_ARGS") || strings.HasPrefix(name, "TF_VAR_") ||
+			slices.Contains([]string{"TF_PLUGIN_CACHE_DIR", "TF_WORKSPACE", "TF_DATA_DIR"}, name)
+	})
 }
 
 // PID is the CLI's process id.
