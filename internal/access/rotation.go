@@ -23,6 +23,7 @@ type Rotation struct {
 	ExpirationDays   *int64
 	RotateBeforeDays *int64
 	OverlapDays      *int64
+	SpreadDays       *int64
 }
 
 // Schedule is the effective rotation: every default filled in and every rule checked.
@@ -34,6 +35,20 @@ type Schedule struct {
 	Lifetime     int64
 	RotateBefore int64
 	Overlap      int64
+	// Spread is by how many days the window of a project may open earlier than
+	// RotateBefore says; see For.
+	Spread int64
+}
+
+// For is the schedule of one project: its window opens earlier by a number of days
+// from 0 to Spread, which depends on the project's id alone. So the tokens of a fleet
+// that were minted on one day are not all replaced on one day.
+func (s Schedule) For(projectID int64) Schedule {
+	if s.Spread > 0 && projectID > 0 {
+		s.RotateBefore += projectID % (s.Spread + 1)
+		s.Spread = 0
+	}
+	return s
 }
 
 // InvalidRotationError names the attribute of the rotation that breaks a rule.
@@ -84,6 +99,15 @@ func NewSchedule(r Rotation, permanent bool) (Schedule, error) {
 			fmt.Sprintf("must be at least 0 and at most rotate_before_days (%s), got %d", describeWindow(r, s), s.Overlap),
 		}
 	}
+	if r.SpreadDays != nil {
+		s.Spread = *r.SpreadDays
+	}
+	if s.Spread < 0 || s.RotateBefore+s.Spread >= s.Lifetime {
+		return Schedule{}, &InvalidRotationError{
+			"spread_days",
+			fmt.Sprintf("must be at least 0, and with rotate_before_days (%s) less than expiration_days (%d), got %d", describeWindow(r, s), s.Lifetime, s.Spread),
+		}
+	}
 	return s, nil
 }
 
@@ -100,6 +124,9 @@ func newPermanentSchedule(r Rotation) (Schedule, error) {
 	}
 	if r.RotateBeforeDays != nil {
 		return Schedule{}, &InvalidRotationError{"rotate_before_days", "cannot be set for a permanent token"}
+	}
+	if r.SpreadDays != nil {
+		return Schedule{}, &InvalidRotationError{"spread_days", "cannot be set for a permanent token"}
 	}
 	s := Schedule{Permanent: true, Overlap: DefaultOverlapDays}
 	if r.OverlapDays != nil {

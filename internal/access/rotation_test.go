@@ -33,6 +33,10 @@ func TestNewSchedule(t *testing.T) {
 		"overlap beyond the window":         {rotation: access.Rotation{RotateBeforeDays: new(int64(5)), OverlapDays: new(int64(6))}, invalid: "overlap_days"},
 		"overlap beyond the default window": {rotation: access.Rotation{ExpirationDays: new(int64(9)), OverlapDays: new(int64(4))}, invalid: "overlap_days"},
 		"negative overlap":                  {rotation: access.Rotation{OverlapDays: new(int64(-1))}, invalid: "overlap_days"},
+		"spread":                            {rotation: access.Rotation{SpreadDays: new(int64(60))}, lifetime: 365, before: 30, overlap: 7},
+		"spread up to the day of minting":   {rotation: access.Rotation{SpreadDays: new(int64(335))}, invalid: "spread_days"},
+		"negative spread":                   {rotation: access.Rotation{SpreadDays: new(int64(-1))}, invalid: "spread_days"},
+		"permanent with a spread":           {rotation: access.Rotation{SpreadDays: new(int64(1))}, permanent: true, invalid: "spread_days"},
 		"permanent with a lifetime":         {rotation: access.Rotation{ExpirationDays: new(int64(9))}, permanent: true, invalid: "expiration_days"},
 		"permanent with a window":           {rotation: access.Rotation{RotateBeforeDays: new(int64(9))}, permanent: true, invalid: "rotate_before_days"},
 		"permanent, negative overlap":       {rotation: access.Rotation{OverlapDays: new(int64(-1))}, permanent: true, invalid: "overlap_days"},
@@ -113,5 +117,41 @@ func TestSchedule_windowOfATokenFromBeforePermanent(t *testing.T) {
 	}
 	if got := s.RotateAt(created, time.Time{}); !got.IsZero() {
 		t.Errorf("a permanent token rotates at %s", got)
+	}
+}
+
+// TestSchedule_spread: a fleet whose tokens were minted in one hour is replaced over
+// all the days of the spread, about as many tokens on each; a project's day never
+// changes, and no token is replaced later than without a spread.
+func TestSchedule_spread(t *testing.T) {
+	t.Parallel()
+	minted := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	plain, err := access.NewSchedule(access.Rotation{}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spread, err := access.NewSchedule(access.Rotation{SpreadDays: new(int64(29))}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expiry := spread.Expiry(minted)
+	perDay := map[time.Time]int{}
+	for id := int64(1); id <= 3000; id++ {
+		at := spread.For(id).RotateAt(minted, expiry)
+		if again := spread.For(id).For(id).RotateAt(minted, expiry); !again.Equal(at) {
+			t.Fatalf("project %d: %s, then %s", id, at, again)
+		}
+		if latest := plain.For(id).RotateAt(minted, expiry); at.After(latest) || at.Before(latest.AddDate(0, 0, -29)) {
+			t.Fatalf("project %d is rotated on %s, without a spread on %s", id, at, latest)
+		}
+		perDay[at]++
+	}
+	if len(perDay) != 30 {
+		t.Errorf("%d days", len(perDay))
+	}
+	for at, n := range perDay {
+		if n != 100 {
+			t.Errorf("%d of 3000 on %s", n, at)
+		}
 	}
 }

@@ -76,6 +76,7 @@ func assessExisting(ctx context.Context, plan, config, state model, private priv
 		facts.ImagePrefix = ""
 	}
 
+	want.policy.Schedule = want.policy.Schedule.For(state.ProjectID.ValueInt64())
 	a := assessment{facts: facts, schedule: want.policy.Schedule, policy: want.policy, record: record, verdicts: verdicts}
 	a.effective = want.overrides.Apply(facts)
 	if record.Current != nil {

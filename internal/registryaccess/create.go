@@ -36,7 +36,7 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	a := assessNew(want, s.project.Facts)
+	a := assessNew(want, s.project)
 	if a.err != nil {
 		addUndecidable(&resp.Diagnostics, plan.Project.ValueString(), a.err)
 		return

@@ -316,3 +316,30 @@ func TestGuard_nothingIsLeftBehindUnsaid(t *testing.T) {
 		}
 	}
 }
+
+// TestGuard_spread: plan, apply and every later read agree on the day, which the
+// project's id gives; and the token is replaced on it.
+func TestGuard_spread(t *testing.T) {
+	d := newDriver(t)
+	args := arguments{"rotation": arguments{"spread_days": 90}}
+	d.mustApply(args)
+	d.mustBeSettled(args)
+	want := time.Date(2027, 1, 15, 0, 0, 0, 0, time.UTC).AddDate(0, 0, -30-int(d.project.ID%91))
+	if got := d.text("rotate_at"); got != want.Format(time.RFC3339) {
+		t.Fatalf("rotate_at %s, want %s", got, want)
+	}
+	d.gitlab.Clock.Set(want.Add(-time.Second))
+	d.mustBeSettled(args)
+	d.gitlab.Clock.Set(want)
+	d.mustApply(args)
+	if tokens := d.gitlab.ActiveTokens(d.project); len(tokens) != 2 {
+		t.Errorf("%d tokens on the day of the rotation", len(tokens))
+	}
+
+	// Without the spread the window opens later again, for the token as it is.
+	d.mustApply(nil)
+	d.mustBeSettled(nil)
+	if len(d.gitlab.ActiveTokens(d.project)) != 2 {
+		t.Error("a changed spread has made a token")
+	}
+}

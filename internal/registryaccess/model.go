@@ -60,11 +60,13 @@ type rotationModel struct {
 	ExpirationDays   types.Int64 `tfsdk:"expiration_days"`
 	RotateBeforeDays types.Int64 `tfsdk:"rotate_before_days"`
 	OverlapDays      types.Int64 `tfsdk:"overlap_days"`
+	SpreadDays       types.Int64 `tfsdk:"spread_days"`
 }
 
 var rotationType = map[string]attr.Type{
 	"expiration_days":    types.Int64Type,
 	"rotate_before_days": types.Int64Type,
+	"spread_days":        types.Int64Type,
 	"overlap_days":       types.Int64Type,
 }
 
@@ -169,13 +171,14 @@ func (m model) rotation(ctx context.Context) (access.Rotation, bool, diag.Diagno
 	}
 	var r rotationModel
 	diags := m.Rotation.As(ctx, &r, basetypes.ObjectAsOptions{})
-	if r.ExpirationDays.IsUnknown() || r.RotateBeforeDays.IsUnknown() || r.OverlapDays.IsUnknown() {
+	if r.ExpirationDays.IsUnknown() || r.RotateBeforeDays.IsUnknown() || r.OverlapDays.IsUnknown() || r.SpreadDays.IsUnknown() {
 		return access.Rotation{}, false, diags
 	}
 	return access.Rotation{
 		ExpirationDays:   r.ExpirationDays.ValueInt64Pointer(),
 		RotateBeforeDays: r.RotateBeforeDays.ValueInt64Pointer(),
 		OverlapDays:      r.OverlapDays.ValueInt64Pointer(),
+		SpreadDays:       r.SpreadDays.ValueInt64Pointer(),
 	}, true, diags
 }
 

@@ -86,7 +86,7 @@ func (r *Resource) planCreate(ctx context.Context, plan, config model, known boo
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	a := assessNew(want, found.project.Facts)
+	a := assessNew(want, found.project)
 	if a.err != nil {
 		addUndecidable(&resp.Diagnostics, plan.Project.ValueString(), a.err)
 		return
@@ -164,7 +164,9 @@ type newAssessment struct {
 	err error
 }
 
-func assessNew(want wanted, facts access.Facts) newAssessment {
+func assessNew(want wanted, project gitlab.Project) newAssessment {
+	facts := project.Facts
+	want.policy.Schedule = want.policy.Schedule.For(project.ID)
 	a := newAssessment{assessment: assessment{
 		facts: facts, effective: want.overrides.Apply(facts), schedule: want.policy.Schedule, policy: want.policy,
 	}}

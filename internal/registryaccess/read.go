@@ -150,7 +150,7 @@ func (m *model) setExpiry(ctx context.Context, record *access.Record, seen acces
 	for _, row := range seen.Tokens {
 		if row.ID == record.Current.ID {
 			record.Current.ExpiresAt = row.ExpiresAt
-			record.Current.RotateAt = schedule.RotateAt(record.Current.CreatedAt, row.ExpiresAt)
+			record.Current.RotateAt = schedule.For(m.ProjectID.ValueInt64()).RotateAt(record.Current.CreatedAt, row.ExpiresAt)
 			m.ExpiresAt, m.RotateAt = timeValue(record.Current.ExpiresAt), timeValue(record.Current.RotateAt)
 		}
 	}

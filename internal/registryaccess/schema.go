@@ -159,6 +159,12 @@ func policyAttributes() map[string]schema.Attribute {
 						"that are already retired. With 0, the old token is revoked in the apply that replaces it, before Secrets are updated: pulls can fail in between. "+
 						"Default: %d, at most `rotate_before_days`.", access.DefaultOverlapDays),
 				},
+				"spread_days": schema.Int64Attribute{
+					Optional: true, Validators: []validator.Int64{int64validator.AtLeast(0)},
+					MarkdownDescription: "Moves the rotation earlier by a number of days between 0 and this one, so that a fleet whose tokens were minted on one day is not replaced on one day. " +
+						"Which number it is depends on the project's id alone (id modulo `spread_days` + 1). Together with `rotate_before_days` it must be less than `expiration_days`. " +
+						"A change moves `rotate_at`, as one of `rotate_before_days` does. Default: 0.",
+				},
 			},
 		},
 		"permanent": schema.BoolAttribute{
