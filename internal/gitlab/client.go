@@ -87,7 +87,7 @@ func New(o Options) (*Client, error) {
 		IdleConnTimeout:     90 * time.Second,
 	}
 	plain := &http.Client{
-		Transport: recorder{next: transport, timeout: o.AnswerTimeout},
+		Transport: newPacer(recorder{next: transport, timeout: o.AnswerTimeout}, o.Pause),
 		// Credentials go to no other host, and a DELETE that is redirected would
 		// come back as a successful GET of some page.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -218,8 +218,9 @@ func permanent(err error) bool {
 		invalid   x509.CertificateInvalidError
 		plain     tls.RecordHeaderError
 		dns       *net.DNSError
+		late      *hintTooLateError
 	)
-	return errors.Is(err, errTooLarge) || errors.As(err, &plain) || errors.As(err, &authority) || errors.As(err, &hostname) || errors.As(err, &invalid) ||
+	return errors.As(err, &late) || errors.Is(err, errTooLarge) || errors.As(err, &plain) || errors.As(err, &authority) || errors.As(err, &hostname) || errors.As(err, &invalid) ||
 		errors.As(err, &dns) && dns.IsNotFound
 }
 

@@ -140,7 +140,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, path string, fou
 		return
 	}
 	s.tellLimits(x)
-	if !x.readParams() || !s.authenticate(x) {
+	if !x.readParams() || !s.authenticate(x) || s.throttled(x, found.pattern) {
 		return
 	}
 	found.handle(s, x)

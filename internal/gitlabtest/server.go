@@ -51,6 +51,7 @@ type options struct {
 	latency      time.Duration
 	address      string
 	control      bool
+	limits       Limits
 }
 
 // Option configures a Server.

@@ -43,6 +43,7 @@ type world struct {
 	jobsGetNewest   bool
 	ignoresExpiry   bool
 	failedLogins    map[string][]time.Time
+	windows         map[string]*window
 	bannedUntil     map[string]time.Time
 }
 
@@ -50,6 +51,7 @@ func newWorld() world {
 	return world{
 		registryEnabled: true,
 		failedLogins:    map[string][]time.Time{},
+		windows:         map[string]*window{},
 		bannedUntil:     map[string]time.Time{},
 	}
 }
