@@ -45,6 +45,9 @@ type Options struct {
 	Retries int
 	// Pause maps a pause before a retry to the one that is made. Tests shorten it. Nil keeps it.
 	Pause func(time.Duration) time.Duration
+	// PrefetchGroups are full paths of groups whose projects are listed at the first
+	// ProjectOnce of one below them.
+	PrefetchGroups []string
 	// AnswerTimeout bounds the wait for one whole answer; half a minute if zero.
 	AnswerTimeout time.Duration
 }
@@ -59,6 +62,7 @@ type Client struct {
 	pause   func(time.Duration) time.Duration
 	ban     *refusals
 	redact  func(string) string
+	shared  *shared
 }
 
 // New returns a client. It makes no request. The error says what is wrong with the base URL.
@@ -129,6 +133,7 @@ func New(o Options) (*Client, error) {
 		pause:   o.Pause,
 		ban:     newRefusals(maxRefusals),
 		redact:  redactor(o),
+		shared:  newShared(o.PrefetchGroups),
 	}, nil
 }
 

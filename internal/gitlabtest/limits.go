@@ -34,6 +34,11 @@ func GitLabCom() Limits {
 // WithLimits limits requests. Without it, nothing is refused.
 func WithLimits(limits Limits) Option { return func(o *options) { o.limits = limits } }
 
+// SetLimits changes the limits.
+func (s *Server) SetLimits(limits Limits) {
+	s.edit(func() { s.options.limits = limits })
+}
+
 // window counts the requests of one limit.
 type window struct {
 	ends time.Time

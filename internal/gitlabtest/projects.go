@@ -230,7 +230,7 @@ func (s *Server) page(x *exchange, all []any) {
 		links = append(links, link("next", number+1))
 	}
 	links = append(links, link("first", 1))
-	if total <= mostCounted {
+	if total <= mostCounted && !s.world.noTotals {
 		h.Set("X-Total", fmt.Sprint(total))
 		h.Set("X-Total-Pages", fmt.Sprint(pages))
 		links = append(links, link("last", pages))

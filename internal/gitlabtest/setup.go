@@ -278,6 +278,11 @@ func (s *Server) IgnoreExpiry(ignore bool) {
 	s.edit(func() { s.world.ignoresExpiry = ignore })
 }
 
+// SetNoTotals leaves the totals out of lists, as GitLab does above 10,000 rows.
+func (s *Server) SetNoTotals(leaveOut bool) {
+	s.edit(func() { s.world.noTotals = leaveOut })
+}
+
 // HideProject makes the project invisible to everybody, as while it is being deleted.
 func (s *Server) HideProject(p *Project, hidden bool) {
 	s.edit(func() { p.hidden = hidden })

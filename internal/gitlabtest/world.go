@@ -44,6 +44,7 @@ type world struct {
 	ignoresExpiry   bool
 	failedLogins    map[string][]time.Time
 	windows         map[string]*window
+	noTotals        bool
 	bannedUntil     map[string]time.Time
 }
 

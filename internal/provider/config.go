@@ -36,13 +36,15 @@ type configuration struct {
 	Headers        types.Map    `tfsdk:"headers"`
 	Retries        types.Int64  `tfsdk:"retries"`
 	EarlyAuthCheck types.Bool   `tfsdk:"early_auth_check"`
+	PrefetchGroups types.List   `tfsdk:"prefetch_groups"`
 }
 
 // unknown reports whether any part depends on something that does not exist yet.
 func (c configuration) unknown() bool {
 	values := []attr.Value{
-		c.BaseURL, c.Token, c.CACertFile, c.ClientCert, c.ClientKey, c.Insecure, c.Headers, c.Retries, c.EarlyAuthCheck,
+		c.BaseURL, c.Token, c.CACertFile, c.ClientCert, c.ClientKey, c.Insecure, c.Headers, c.Retries, c.EarlyAuthCheck, c.PrefetchGroups,
 	}
+	values = append(values, c.PrefetchGroups.Elements()...)
 	for _, header := range c.Headers.Elements() {
 		values = append(values, header)
 	}
@@ -65,6 +67,10 @@ func (p *Provider) resolve(ctx context.Context, c configuration, diags *diag.Dia
 	if !c.Headers.IsNull() {
 		diags.Append(c.Headers.ElementsAs(ctx, &options.Headers, false)...)
 		checkHeaders(options.Headers, diags)
+	}
+
+	if !c.PrefetchGroups.IsNull() {
+		diags.Append(c.PrefetchGroups.ElementsAs(ctx, &options.PrefetchGroups, false)...)
 	}
 
 	ca := readPEM(c.CACertFile, "cacert_file", diags)

@@ -25,6 +25,7 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 
+	r.backend.GitLab.Applying()
 	summary := fmt.Sprintf("Cannot create the registry access of project %s", plan.Project.ValueString())
 	s, err := r.find(ctx, plan.Project.ValueString())
 	if err != nil {

@@ -25,6 +25,7 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 
+	r.backend.GitLab.Applying()
 	record, diags := state.record(ctx)
 	resp.Diagnostics.Append(diags...)
 	verdicts, _, diags := readPrivate(ctx, req.Private)

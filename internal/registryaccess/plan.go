@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/access"
 	"github.com/autodevops/terraform-provider-autodevops/internal/gitlab"
@@ -54,7 +55,9 @@ func (r *Resource) planCreate(ctx context.Context, plan, config model, known boo
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
 
-	found, err := r.find(ctx, plan.Project.ValueString())
+	project, err := r.backend.GitLab.ProjectOnce(ctx, plan.Project.ValueString(), "")
+	warnPrefetch(&resp.Diagnostics, r.backend.GitLab.PrefetchFailures())
+	found, err := r.withTokens(ctx, project, err)
 	if err != nil {
 		detail := describeError(err)
 		if gitlab.IsKind(err, gitlab.KindProjectNotFound) {
@@ -77,7 +80,7 @@ func (r *Resource) planCreate(ctx context.Context, plan, config model, known boo
 		p.set("facts", next.Facts)
 	}
 	if !known {
-		resp.Diagnostics.Append(p.diags...)
+		resp.Diagnostics.Append(p.write()...)
 		return
 	}
 
@@ -109,7 +112,7 @@ func (r *Resource) planCreate(ctx context.Context, plan, config model, known boo
 		p.set("docker_config_json", types.StringValue(access.EmptyDockerConfig))
 		p.setNull("token_id", "token", "created_at", "expires_at", "rotate_at")
 	}
-	resp.Diagnostics.Append(p.diags...)
+	resp.Diagnostics.Append(p.write()...)
 	warnAtCreation(&resp.Diagnostics, plan, a.assessment, found, r.backend.Now())
 }
 
@@ -151,6 +154,10 @@ type subject struct {
 // find reads a project by id or path, and its tokens.
 func (r *Resource) find(ctx context.Context, ref string) (subject, error) {
 	project, err := r.backend.GitLab.Project(ctx, ref)
+	return r.withTokens(ctx, project, err)
+}
+
+func (r *Resource) withTokens(ctx context.Context, project gitlab.Project, err error) (subject, error) {
 	if err != nil {
 		return subject{}, err
 	}
@@ -192,7 +199,7 @@ func (r *Resource) planUpdate(ctx context.Context, plan, config, state model, re
 	}
 
 	p := planned{ctx: ctx, plan: &resp.Plan}
-	defer func() { resp.Diagnostics.Append(p.diags...) }()
+	defer func() { resp.Diagnostics.Append(p.write()...) }()
 	p.keepProject(state)
 	if !req.Config.Raw.IsFullyKnown() {
 		// Also for an argument that decides nothing: a plan that is empty once it is
@@ -313,15 +320,38 @@ func (m model) sameOutcome(state model) bool {
 		m.DockerConfigJSON.Equal(state.DockerConfigJSON) && m.RotateAt.Equal(state.RotateAt) && m.Username.Equal(state.Username)
 }
 
-// planned writes single attributes of a plan.
+// planned gathers single attributes of a plan, and writes them all at once: the
+// framework walks the whole plan for each that it is told of.
 type planned struct {
-	ctx   context.Context
-	plan  *tfsdk.Plan
-	diags diag.Diagnostics
+	ctx     context.Context
+	plan    *tfsdk.Plan
+	changes map[string]attr.Value
 }
 
 func (p *planned) set(name string, value attr.Value) {
-	p.diags.Append(p.plan.SetAttribute(p.ctx, path.Root(name), value)...)
+	if p.changes == nil {
+		p.changes = map[string]attr.Value{}
+	}
+	p.changes[name] = value
+}
+
+// write writes what was gathered.
+func (p *planned) write() (diags diag.Diagnostics) {
+	var values map[string]tftypes.Value
+	if err := p.plan.Raw.As(&values); err != nil {
+		diags.AddError("Cannot write the plan", err.Error())
+		return diags
+	}
+	for name, change := range p.changes {
+		value, err := change.ToTerraformValue(p.ctx)
+		if err != nil {
+			diags.AddAttributeError(path.Root(name), "Cannot write the plan", err.Error())
+			return diags
+		}
+		values[name] = value
+	}
+	p.plan.Raw = tftypes.NewValue(p.plan.Raw.Type(), values)
+	return diags
 }
 
 var nulls = map[string]attr.Value{

@@ -40,7 +40,8 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 		return
 	}
 	projectID := state.ProjectID.ValueInt64()
-	project, tokens, projectGone, err := r.look(ctx, projectID)
+	project, tokens, projectGone, err := r.look(ctx, projectID, state.ProjectPath.ValueString())
+	warnPrefetch(&resp.Diagnostics, r.backend.GitLab.PrefetchFailures())
 	if projectGone {
 		warnProjectGone(&resp.Diagnostics, state, record)
 		resp.State.RemoveResource(ctx)
@@ -78,11 +79,11 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 
 // look asks for the project and its tokens side by side. The project counts as
 // gone only if both answers say so: that is all the difference to a fault.
-func (r *Resource) look(ctx context.Context, projectID int64) (project gitlab.Project, tokens []access.DeployToken, gone bool, err error) {
+func (r *Resource) look(ctx context.Context, projectID int64, path string) (project gitlab.Project, tokens []access.DeployToken, gone bool, err error) {
 	var projectErr, tokensErr error
 	var side sync.WaitGroup
 	side.Go(func() { tokens, tokensErr = r.backend.GitLab.DeployTokens(ctx, projectID) })
-	project, projectErr = r.backend.GitLab.Project(ctx, fmt.Sprint(projectID))
+	project, projectErr = r.backend.GitLab.ProjectOnce(ctx, fmt.Sprint(projectID), path)
 	side.Wait()
 
 	switch {

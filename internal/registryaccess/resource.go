@@ -32,6 +32,11 @@ var (
 // GitLab is what the objects of this package need of GitLab; *gitlab.Client is one.
 type GitLab interface {
 	Project(ctx context.Context, ref string) (gitlab.Project, error)
+	// ProjectOnce is for plans: it may share one answer between resources. Applying
+	// ends that.
+	ProjectOnce(ctx context.Context, ref, path string) (gitlab.Project, error)
+	PrefetchFailures() []gitlab.PrefetchFailure
+	Applying()
 	DeployTokens(ctx context.Context, projectID int64) ([]access.DeployToken, error)
 	DeployToken(ctx context.Context, projectID, tokenID int64) (access.DeployToken, error)
 	MintDeployToken(ctx context.Context, request gitlab.MintRequest) (gitlab.Minted, error)

@@ -30,6 +30,7 @@ func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp 
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 
+	r.backend.GitLab.Applying()
 	u := update{
 		resource: r, plan: plan, prior: state, private: resp.Private,
 		summary: fmt.Sprintf("Cannot update the registry access of project %s", state.ProjectPath.ValueString()),

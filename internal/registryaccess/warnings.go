@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/access"
+	"github.com/autodevops/terraform-provider-autodevops/internal/gitlab"
 )
 
 // Warnings appear only in a plan that changes the resource, so that a steady
@@ -35,6 +36,15 @@ func warnAtCreation(diags *diag.Diagnostics, plan model, a assessment, s subject
 	}
 	if len(marked) > 0 {
 		warnMarked(diags, plan, s.project.Path, marked)
+	}
+}
+
+// warnPrefetch says once in a plan that a group's projects cost more requests than
+// the configuration means them to.
+func warnPrefetch(diags *diag.Diagnostics, failures []gitlab.PrefetchFailure) {
+	for _, f := range failures {
+		diags.AddWarning("Cannot prefetch the projects of group "+f.Group, fmt.Sprintf(
+			"%s\n\nIts projects are read one by one instead. Check prefetch_groups in the provider's configuration.", describeError(f.Err)))
 	}
 }
 

@@ -1,0 +1,335 @@
+//go:build linux
+
+// Command bench measures what fleets of accesses cost: requests, time, CPU and
+// memory of plans with the provider as it is released, a real CLI and the GitLab
+// stand-in. It checks nothing; it prints what it measured, and the budgets beside it.
+//
+//	make bench                     N = 100 and 1,000
+//	make bench BENCH='-n 50'       another size
+//	make bench BENCH='-limits'     also under GitLab.com's request limits, which takes minutes
+//
+// Another provider that does the same job is measured on the same stand-in with
+// -provider (its binary), -source and -version (as in required_providers) and
+// -config (a Go template of a configuration, with {{.Count}} and {{.Path}}, which is
+// "acme/app-${count.index}").
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"text/template"
+	"time"
+
+	"github.com/autodevops/terraform-provider-autodevops/internal/e2e/terraform"
+	"github.com/autodevops/terraform-provider-autodevops/internal/gitlabtest"
+)
+
+const ours = `
+terraform {
+  required_providers {
+    autodevops = { source = "autodevops/autodevops" }
+  }
+}
+
+provider "autodevops" {
+  prefetch_groups = {{.Prefetch}}
+}
+
+resource "autodevops_registry_access" "app" {
+  count   = {{.Count}}
+  project = "{{.Path}}"
+}
+`
+
+const nothing = `
+resource "terraform_data" "app" {
+  count = {{.Count}}
+  input = "{{.Path}}"
+}
+`
+
+// candidate is something to measure.
+type candidate struct {
+	name, config, prefetch string
+	// process is the name of the provider's program; empty if it has none.
+	process string
+	limits  gitlabtest.Limits
+	latency time.Duration
+}
+
+func main() {
+	sizes := flag.String("n", "100,1000", "numbers of accesses")
+	limits := flag.Bool("limits", false, "measure under GitLab.com's request limits as well")
+	binary := flag.String("provider", "", "another provider's binary")
+	source := flag.String("source", "", "its namespace/name")
+	version := flag.String("version", "0.0.1", "its version")
+	config := flag.String("config", "", "file with the template of its configuration")
+	flag.Parse()
+	if err := run(*sizes, *limits, *binary, *source, *version, *config); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(sizes string, limits bool, binary, source, version, config string) error {
+	ctx := context.Background()
+	provider := os.Getenv("BENCH_PROVIDER")
+	if provider == "" {
+		return errors.New("BENCH_PROVIDER is not set: make bench sets it")
+	}
+	plugins := []terraform.Plugin{{Source: "autodevops/autodevops", Version: "0.1.0", Binary: provider}}
+	candidates := []candidate{
+		{name: "terraform_data", config: nothing},
+		{name: "autodevops, prefetch", config: ours, prefetch: `["acme"]`, process: filepath.Base(provider)},
+		{name: "autodevops", config: ours, prefetch: "[]", process: filepath.Base(provider)},
+		{name: "autodevops, prefetch, 50 ms", config: ours, prefetch: `["acme"]`, process: filepath.Base(provider), latency: 50 * time.Millisecond},
+		{name: "autodevops, 50 ms", config: ours, prefetch: "[]", process: filepath.Base(provider), latency: 50 * time.Millisecond},
+	}
+	if binary != "" {
+		other, err := os.ReadFile(config) //nolint:gosec // the user names the file
+		if err != nil {
+			return err
+		}
+		plugins = append(plugins, terraform.Plugin{Source: source, Version: version, Binary: binary})
+		for _, latency := range []time.Duration{0, 50 * time.Millisecond} {
+			name := source
+			if latency > 0 {
+				name += ", 50 ms"
+			}
+			candidates = append(candidates, candidate{name: name, config: string(other), process: filepath.Base(binary), latency: latency})
+		}
+	}
+	if limits {
+		candidates = append(candidates,
+			candidate{name: "autodevops, prefetch, limits", config: ours, prefetch: `["acme"]`, process: filepath.Base(provider), limits: gitlabtest.GitLabCom()},
+			candidate{name: "autodevops, limits", config: ours, prefetch: "[]", process: filepath.Base(provider), limits: gitlabtest.GitLabCom()})
+	}
+
+	folder, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	configFile, err := terraform.Mirror(folder, plugins...)
+	if err != nil {
+		return err
+	}
+	cli, err := terraform.Find()
+	if err != nil {
+		return err
+	}
+	if err := describe(ctx, cli, configFile, provider); err != nil {
+		return err
+	}
+	for size := range strings.SplitSeq(sizes, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(size))
+		if err != nil {
+			return fmt.Errorf("-n: %w", err)
+		}
+		if err := measureAll(ctx, cli, configFile, n, candidates); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// describe prints what does not depend on the size.
+func describe(ctx context.Context, path, configFile, provider string) error {
+	info, err := os.Stat(provider) //nolint:gosec // make bench names it
+	if err != nil {
+		return err
+	}
+	cli, err := terraform.NewInstalled(path, configFile)
+	if err != nil {
+		return err
+	}
+	defer cli.Close()
+	version, err := cli.Run(ctx, "version")
+	if err != nil {
+		return err
+	}
+	version, _, _ = strings.Cut(version, "\n")
+	fmt.Printf("%s; provider %.1f MB (budget 25)\n", version, float64(info.Size())/1e6)
+	return nil
+}
+
+func measureAll(ctx context.Context, path, configFile string, n int, candidates []candidate) error {
+	fmt.Printf("\nN = %d, a plan without changes\n\n", n)
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	_, _ = fmt.Fprintln(table, "\trequests\tper access\trefused\twall s\t× terraform_data\tprovider CPU ms\tper access\tRSS MB\t")
+	var baseline time.Duration
+	for _, c := range candidates {
+		m, err := measure(ctx, path, configFile, n, c)
+		if err != nil {
+			return fmt.Errorf("%s, N = %d: %w", c.name, n, err)
+		}
+		if baseline == 0 {
+			baseline = m.wall
+		}
+		_, _ = fmt.Fprintf(table, "%s\t%d\t%.3f\t%d\t%.2f\t%.2f\t%d\t%.2f\t%d\t\n", c.name, m.requests, float64(m.requests)/float64(n), m.refused,
+			m.wall.Seconds(), m.wall.Seconds()/baseline.Seconds(), m.cpu.Milliseconds(), float64(m.cpu.Microseconds())/1000/float64(n), m.rss>>20)
+		_ = table.Flush()
+	}
+	fmt.Println("\nbudgets: 2 requests per access (1.02 with prefetch), 2 ms of CPU per access, 80 MB, 1.3 × terraform_data without latency")
+	return nil
+}
+
+// measurement is what a plan cost.
+type measurement struct {
+	requests, refused int
+	wall, cpu         time.Duration
+	rss               int64
+}
+
+// measure makes a fleet, and plans it again.
+func measure(ctx context.Context, path, configFile string, n int, c candidate) (measurement, error) {
+	clock := gitlabtest.NewClock(time.Now())
+	gitlab, err := gitlabtest.Start(gitlabtest.WithClock(clock))
+	if err != nil {
+		return measurement{}, err
+	}
+	defer gitlab.Close()
+	group := gitlab.CreateGroup("acme", gitlabtest.GroupOptions{AutoDevOps: gitlabtest.True})
+	for i := range n {
+		gitlab.CreateProject(fmt.Sprintf("acme/app-%d", i), gitlabtest.ProjectOptions{})
+	}
+	token := gitlab.CreateAccessToken(gitlab.GroupMember(group, gitlabtest.Maintainer), "api")
+	cli, err := terraform.NewInstalled(path, configFile, "GITLAB_BASE_URL="+gitlab.URL, "GITLAB_TOKEN="+token)
+	if err != nil {
+		return measurement{}, err
+	}
+	defer cli.Close()
+	var config bytes.Buffer
+	parsed, err := template.New("configuration").Parse(c.config)
+	if err != nil {
+		return measurement{}, err
+	}
+	if err = parsed.Execute(&config, map[string]any{"Count": n, "Path": "acme/app-${count.index}", "Prefetch": c.prefetch}); err != nil {
+		return measurement{}, err
+	}
+	if err = cli.Write(config.String()); err != nil {
+		return measurement{}, err
+	}
+	for _, command := range [][]string{{"init", "-input=false"}, {"apply", "-auto-approve", "-input=false"}} {
+		if _, err = cli.Run(ctx, command...); err != nil {
+			return measurement{}, err
+		}
+	}
+
+	gitlab.SetLatency(c.latency)
+	gitlab.SetLimits(c.limits)
+	gitlab.ForgetRequests()
+	begun := time.Now()
+	running, err := cli.Start(ctx, "plan", "-input=false", "-no-color")
+	if err != nil {
+		return measurement{}, err
+	}
+	usage := follow(running.PID(), c.process)
+	out, err := running.Wait()
+	m := measurement{wall: time.Since(begun)}
+	m.cpu, m.rss = usage()
+	if err != nil {
+		return m, err
+	}
+	if !strings.Contains(out, "No changes.") {
+		return m, errors.New("the plan is not empty")
+	}
+	for _, r := range gitlab.Requests() {
+		m.requests++
+		if r.Status == 429 {
+			m.refused++
+		}
+	}
+	return m, nil
+}
+
+// follow samples the provider's processes of a CLI, whose own figures end with them:
+// a CLI starts one for each phase. CPU is their sum, memory the most of any.
+func follow(cli int, program string) func() (cpu time.Duration, rss int64) {
+	if program == "" {
+		return func() (time.Duration, int64) { return 0, 0 }
+	}
+	used, most := map[string]time.Duration{}, int64(0)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			for _, pid := range childrenOf(cli, program) {
+				if cpu, rss, ok := usageOf(pid); ok {
+					used[pid], most = cpu, max(most, rss)
+				}
+			}
+			select {
+			case <-stop:
+				return
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	}()
+	return func() (cpu time.Duration, rss int64) {
+		close(stop)
+		<-stopped
+		for _, one := range used {
+			cpu += one
+		}
+		return cpu, most
+	}
+}
+
+func childrenOf(parent int, program string) []string {
+	// The kernel lists them by the thread that started each.
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent))
+	var found []string
+	for _, list := range lists {
+		text, err := os.ReadFile(list) //nolint:gosec // a process id
+		if err != nil {
+			continue
+		}
+		for pid := range strings.FieldsSeq(string(text)) {
+			if exe, err := os.Readlink(filepath.Join("/proc", pid, "exe")); err == nil && filepath.Base(exe) == program {
+				found = append(found, pid)
+			}
+		}
+	}
+	return found
+}
+
+// statOf are the fields of a process from its state on.
+func statOf(pid string) []string {
+	text, err := os.ReadFile(filepath.Join("/proc", pid, "stat")) //nolint:gosec // a process id
+	if err != nil {
+		return nil
+	}
+	_, rest, _ := strings.Cut(string(text), ") ")
+	return strings.Fields(rest)
+}
+
+// ticks is how long one of the kernel's units of CPU time is, on every Linux of today.
+const ticks = 10 * time.Millisecond
+
+func usageOf(pid string) (cpu time.Duration, rss int64, ok bool) {
+	fields := statOf(pid)
+	if len(fields) < 13 {
+		return 0, 0, false
+	}
+	user, _ := strconv.ParseInt(fields[11], 10, 64)
+	system, _ := strconv.ParseInt(fields[12], 10, 64)
+	status, err := os.ReadFile(filepath.Join("/proc", pid, "status")) //nolint:gosec // a process id
+	if err != nil {
+		return 0, 0, false
+	}
+	_, rest, found := strings.Cut(string(status), "VmHWM:")
+	if !found {
+		return 0, 0, false
+	}
+	most, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+	return time.Duration(user+system) * ticks, most << 10, true
+}
