@@ -2,13 +2,13 @@
 package main
 
 import (
-	"context"
 	"flag"
 	"log"
 	"os"
 	"strings"
 
-	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/provider"
 )
@@ -23,10 +23,13 @@ func main() {
 		quietUnlessAsked()
 	}
 
-	err := providerserver.Serve(context.Background(), provider.New(version), providerserver.ServeOpts{
-		Address: "registry.terraform.io/autodevops/autodevops",
-		Debug:   *debug,
-	})
+	var options []tf6server.ServeOpt
+	if *debug {
+		options = append(options, tf6server.WithManagedDebug())
+	}
+	err := tf6server.Serve("registry.terraform.io/autodevops/autodevops", func() tfprotov6.ProviderServer {
+		return provider.NewServer(provider.New(version)())
+	}, options...)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -1,0 +1,112 @@
+package provider
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/provider"
+	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+)
+
+// NewServer serves the provider with protocol 6. It is the framework's server, with
+// one thing added: the framework keeps the cancel function of each call, and so the
+// call's context with its loggers, until the process ends (v1.19.0). Here what it
+// keeps is let go when the call is over.
+func NewServer(p provider.Provider) tfprotov6.ProviderServer {
+	return server{providerserver.NewProtocol6(p)()}
+}
+
+// server covers the calls that come once for each resource.
+type server struct{ tfprotov6.ProviderServer }
+
+// ValidateResourceConfig implements tfprotov6.ProviderServer.
+func (s server) ValidateResourceConfig(ctx context.Context, req *tfprotov6.ValidateResourceConfigRequest) (*tfprotov6.ValidateResourceConfigResponse, error) {
+	return during(ctx, req, s.ProviderServer.ValidateResourceConfig)
+}
+
+// UpgradeResourceState implements tfprotov6.ProviderServer.
+func (s server) UpgradeResourceState(ctx context.Context, req *tfprotov6.UpgradeResourceStateRequest) (*tfprotov6.UpgradeResourceStateResponse, error) {
+	return during(ctx, req, s.ProviderServer.UpgradeResourceState)
+}
+
+// UpgradeResourceIdentity implements tfprotov6.ProviderServer.
+func (s server) UpgradeResourceIdentity(ctx context.Context, req *tfprotov6.UpgradeResourceIdentityRequest) (*tfprotov6.UpgradeResourceIdentityResponse, error) {
+	return during(ctx, req, s.ProviderServer.UpgradeResourceIdentity)
+}
+
+// ReadResource implements tfprotov6.ProviderServer.
+func (s server) ReadResource(ctx context.Context, req *tfprotov6.ReadResourceRequest) (*tfprotov6.ReadResourceResponse, error) {
+	return during(ctx, req, s.ProviderServer.ReadResource)
+}
+
+// PlanResourceChange implements tfprotov6.ProviderServer.
+func (s server) PlanResourceChange(ctx context.Context, req *tfprotov6.PlanResourceChangeRequest) (*tfprotov6.PlanResourceChangeResponse, error) {
+	return during(ctx, req, s.ProviderServer.PlanResourceChange)
+}
+
+// ApplyResourceChange implements tfprotov6.ProviderServer.
+func (s server) ApplyResourceChange(ctx context.Context, req *tfprotov6.ApplyResourceChangeRequest) (*tfprotov6.ApplyResourceChangeResponse, error) {
+	return during(ctx, req, s.ProviderServer.ApplyResourceChange)
+}
+
+// ValidateDataResourceConfig implements tfprotov6.ProviderServer.
+func (s server) ValidateDataResourceConfig(ctx context.Context, req *tfprotov6.ValidateDataResourceConfigRequest) (*tfprotov6.ValidateDataResourceConfigResponse, error) {
+	return during(ctx, req, s.ProviderServer.ValidateDataResourceConfig)
+}
+
+// ReadDataSource implements tfprotov6.ProviderServer.
+func (s server) ReadDataSource(ctx context.Context, req *tfprotov6.ReadDataSourceRequest) (*tfprotov6.ReadDataSourceResponse, error) {
+	return during(ctx, req, s.ProviderServer.ReadDataSource)
+}
+
+// CallFunction implements tfprotov6.ProviderServer.
+func (s server) CallFunction(ctx context.Context, req *tfprotov6.CallFunctionRequest) (*tfprotov6.CallFunctionResponse, error) {
+	return during(ctx, req, s.ProviderServer.CallFunction)
+}
+
+// during makes the call with a context that is worth nothing afterwards.
+func during[Q, R any](ctx context.Context, req Q, call func(context.Context, Q) (R, error)) (R, error) {
+	short := &shortLived{Context: ctx}
+	defer short.end()
+	return call(short, req)
+}
+
+// shortLived is a context that lets go of its parent when the call is over, however
+// long somebody keeps it.
+type shortLived struct {
+	mu sync.RWMutex
+	context.Context
+}
+
+// over is what a shortLived context is afterwards.
+var over = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+func (s *shortLived) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Context = over
+}
+
+func (s *shortLived) current() context.Context {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.Context
+}
+
+// Deadline implements context.Context.
+func (s *shortLived) Deadline() (deadline time.Time, ok bool) { return s.current().Deadline() }
+
+// Done implements context.Context.
+func (s *shortLived) Done() <-chan struct{} { return s.current().Done() }
+
+// Err implements context.Context.
+func (s *shortLived) Err() error { return s.current().Err() }
+
+// Value implements context.Context.
+func (s *shortLived) Value(key any) any { return s.current().Value(key) }
