@@ -129,6 +129,12 @@ const overlap = 7 * 24 * time.Hour
 func (l *lab) guard(a app) *guard {
 	l.Helper()
 	g := &guard{lab: l, app: a}
+	// Whatever ends a test early, what was seen by then says more.
+	l.Cleanup(func() {
+		if seen := g.seen(); l.Failed() && len(seen) > 0 {
+			l.Logf("the guard saw %d violations, the first %s", len(seen), seen[0])
+		}
+	})
 	l.gitlab.OnAnswer(func(r gitlabtest.Request) {
 		if l.ctx.Err() == nil {
 			g.look(l.secret(secretName), "after "+r.String())
