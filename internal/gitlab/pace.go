@@ -159,18 +159,18 @@ func (p *pacer) learn(e *endpoint, resp *http.Response) {
 	}
 	now := time.Now()
 	left, resets, told := throttleOf(resp, now)
-	refused := resp.StatusCode == http.StatusTooManyRequests
 	switch {
 	case told && resets.After(p.throttle.resets.Add(time.Second)):
 		p.throttle = throttle{left: left - p.inFlight, resets: resets}
 	case told:
 		p.throttle.left = min(p.throttle.left, left-p.inFlight)
-	case refused && e != nil:
-		e.refused(resp, now)
-		return
 	}
-	if e != nil && !refused {
+	switch refused := resp.StatusCode == http.StatusTooManyRequests; {
+	case e == nil:
+	case !refused:
 		e.passed++
+	case !told || left > 0: // not the throttle's
+		e.refused(resp, now)
 	}
 }
 

@@ -114,3 +114,25 @@ func TestPace_otherEndpoints(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestPace_refusedBesideThrottle: an endpoint's own refusal is one also where the
+// answer tells that the general throttle has room.
+func TestPace_refusedBesideThrottle(t *testing.T) {
+	b := limited(t, gitlabtest.Limits{})
+	refusal := gitlabtest.EndpointLimited(getProject, 600*time.Second)
+	refusal.Header["RateLimit-Remaining"] = "1999"
+	refusal.Header["RateLimit-Reset"] = fmt.Sprint(time.Now().Add(time.Minute).Unix())
+	b.gitlab.Inject(refusal)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for range 2 {
+		_, err := b.client.Project(ctx, "acme/shop")
+		wantKind(t, err, gitlab.KindTooLate)
+	}
+	if n := b.gitlab.CountRequests(getProject); n != 1 {
+		t.Errorf("%d requests to a closed endpoint", n)
+	}
+	if _, err := b.client.DeployTokens(ctx, b.project.ID); err != nil {
+		t.Error(err)
+	}
+}
