@@ -7,9 +7,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
-	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
-
 	"github.com/autodevops/terraform-provider-autodevops/internal/provider"
 )
 
@@ -23,14 +20,7 @@ func main() {
 		quietUnlessAsked()
 	}
 
-	var options []tf6server.ServeOpt
-	if *debug {
-		options = append(options, tf6server.WithManagedDebug())
-	}
-	err := tf6server.Serve("registry.terraform.io/autodevops/autodevops", func() tfprotov6.ProviderServer {
-		return provider.NewServer(provider.New(version)())
-	}, options...)
-	if err != nil {
+	if err := provider.Serve(*debug, version); err != nil {
 		log.Fatal(err)
 	}
 }

@@ -90,7 +90,7 @@ func (c *Client) MintDeployToken(ctx context.Context, request MintRequest) (Mint
 	}
 
 	tries := mintTries
-	if m.shared() {
+	if m.usernameShared() {
 		tries = sharedTries
 	}
 	var (
@@ -146,9 +146,9 @@ func strayIDs(strays []access.Stray) []int64 {
 	return ids
 }
 
-// shared reports whether tokens with the request's username are this access's, but
+// usernameShared reports whether tokens with the request's username are this access's, but
 // not certainly this request's.
-func (m minting) shared() bool {
+func (m minting) usernameShared() bool {
 	return !m.request.FreshUsername && access.GeneratedUsername(m.request.Username, m.request.ProjectID)
 }
 
@@ -226,7 +226,7 @@ func (m minting) inquest(ctx context.Context, cause *Error) ([]access.Stray, err
 	switch {
 	case len(made) == 0:
 		return nil, nil
-	case m.shared():
+	case m.usernameShared():
 		return made, nil
 	case len(made) == 1 && access.GeneratedUsername(m.request.Username, m.request.ProjectID):
 		if err := m.RevokeDeployToken(ctx, m.request.ProjectID, ids[0]); err != nil {
@@ -272,7 +272,7 @@ func (m minting) others(ctx context.Context, minted int64, known []access.Stray)
 		return known
 	}
 	made = slices.DeleteFunc(made, func(t access.Stray) bool { return t.TokenID == minted })
-	if m.shared() {
+	if m.usernameShared() {
 		return made
 	}
 	for _, late := range made {

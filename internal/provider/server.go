@@ -8,7 +8,21 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
 )
+
+// Address of the provider, with a host because CLIs have different default ones.
+const Address = "registry.terraform.io/autodevops/autodevops"
+
+// Serve serves the provider to the CLI that has started this process, until it
+// ends; with debug, to whichever attaches.
+func Serve(debug bool, version string, options ...Option) error {
+	var serve []tf6server.ServeOpt
+	if debug {
+		serve = append(serve, tf6server.WithManagedDebug())
+	}
+	return tf6server.Serve(Address, func() tfprotov6.ProviderServer { return NewServer(New(version, options...)()) }, serve...)
+}
 
 // NewServer serves the provider with protocol 6. It is the framework's server, with
 // one thing added: the framework keeps the cancel function of each call, and so the

@@ -303,10 +303,3 @@ users: [{name: kubelet, user: {token: %q}}]
 }
 
 func (o orders) path(name string) string { return filepath.Join(o.Folder, name) }
-
-// Log is the end of a log of the node, for whoever must find out why a pod does
-// not start: "kubelet" or "containerd".
-func (c *Cluster) Log(name string) string {
-	p := &process{log: filepath.Join(c.folder, "node", name+".log")}
-	return p.lastWords()
-}

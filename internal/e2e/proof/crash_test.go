@@ -16,7 +16,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -51,7 +50,7 @@ type assassin struct {
 	// sees the request.
 	after bool
 	run   string
-	cli   int
+	cli   *terraform.Running
 	seen  int
 	hit   string
 	// orphans are the providers of killed CLIs. They live on beside the next runs, and
@@ -120,12 +119,13 @@ func (a *assassin) current() string {
 
 // arm starts a new round: what start starts, under the run's name, is the next to
 // die, at that request.
-func (a *assassin) arm(run string, at int, after bool, start func() int) {
+func (a *assassin) arm(run string, at int, after bool, start func() *terraform.Running) *terraform.Running {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.buryOrphans(orphansWork)
 	a.run, a.at, a.after, a.seen, a.hit = run, at, after, 0, ""
 	a.cli = start()
+	return a.cli
 }
 
 // awaitOrphans lets orphans end their work.
@@ -170,15 +170,16 @@ func (a *assassin) strikes(run, request string, after bool) bool {
 		return false
 	}
 	a.hit = request
-	if a.victim == theCLI {
-		for _, pid := range processes(func(parent int, _ string) bool { return parent == a.cli }) {
-			a.orphans = append(a.orphans, orphan{pid, time.Now()})
+	for _, child := range a.cli.Children() {
+		switch {
+		case a.victim == theCLI:
+			a.orphans = append(a.orphans, orphan{child.PID, time.Now()})
+		case child.Program == clockedProvider:
+			_ = syscall.Kill(child.PID, syscall.SIGKILL)
 		}
-		_ = syscall.Kill(a.cli, syscall.SIGKILL)
-		return true
 	}
-	for _, pid := range processes(func(parent int, exe string) bool { return parent == a.cli && isOurs(exe) }) {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
+	if a.victim == theCLI {
+		a.cli.Kill()
 	}
 	return true
 }
@@ -191,34 +192,6 @@ func (a *assassin) killed() (hit string) {
 	return a.hit
 }
 
-func isOurs(exe string) bool {
-	name := filepath.Base(exe)
-	return name == "terraform-provider-autodevops" || name == "provider-on-a-clock"
-}
-
-// processes lists the processes of a kind, by their parent and their program.
-func processes(which func(parent int, exe string) bool) []int {
-	var found []int
-	paths, _ := filepath.Glob("/proc/[0-9]*")
-	for _, path := range paths {
-		exe, err := os.Readlink(filepath.Join(path, "exe"))
-		if err != nil {
-			continue
-		}
-		stat, err := os.ReadFile(filepath.Join(path, "stat"))
-		if err != nil {
-			continue
-		}
-		// The name, in parentheses, may hold anything; the state and the parent follow it.
-		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-		parent, _ := strconv.Atoi(fields[1])
-		if pid, err := strconv.Atoi(filepath.Base(path)); err == nil && which(parent, exe) {
-			found = append(found, pid)
-		}
-	}
-	return found
-}
-
 // assault runs the CLI command once for each of its API requests, with the victim
 // killed there, and the same command again after each. before prepares each run,
 // check looks at what the second run has left.
@@ -229,13 +202,11 @@ func (s *stack) assault(a *assassin, command []string, before, check func()) (hi
 	for _, after := range []bool{false, true} {
 		for at := 1; ; at++ {
 			before()
-			var run *terraform.Running
 			name := fmt.Sprint(time.Now().UnixNano())
-			a.arm(name, at, after, func() int {
-				var err error
-				run, err = s.cli.Start(s.ctx, append(slices.Clone(command), "-var=run="+name)...)
+			run := a.arm(name, at, after, func() *terraform.Running {
+				run, err := s.cli.Start(s.ctx, append(slices.Clone(command), "-var=run="+name)...)
 				s.must(err)
-				return run.PID()
+				return run
 			})
 			_, err := run.Wait()
 			hit := a.killed()

@@ -109,10 +109,13 @@ func open(folder string) (closeHouse func(), err error) {
 	return closeHouse, err
 }
 
+// clockedProvider is the program that takes the provider's place where days pass.
+const clockedProvider = "provider-on-a-clock"
+
 // install lays out the providers for the CLI.
 func install(ctx context.Context, folder string) error {
-	clock := filepath.Join(folder, "provider-on-a-clock")
-	build := exec.CommandContext(ctx, "go", "build", "-o", clock, "../cmd/provider-on-a-clock")
+	clock := filepath.Join(folder, clockedProvider)
+	build := exec.CommandContext(ctx, "go", "build", "-o", clock, "../cmd/"+clockedProvider)
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the provider: %w\n%s", err, out)
 	}

@@ -18,15 +18,11 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
-	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/provider"
 )
-
-// Address of the provider, with a host because CLIs have different default ones.
-const Address = "registry.terraform.io/autodevops/autodevops"
 
 // CLI is a CLI with a folder to work in.
 type CLI struct {
@@ -143,8 +139,8 @@ func surroundings() []string {
 	})
 }
 
-// PID is the CLI's process id.
-func (r *Running) PID() int { return r.cmd.Process.Pid }
+// Kill ends the CLI at once, and nothing that it has started.
+func (r *Running) Kill() { _ = r.cmd.Process.Kill() }
 
 // Wait waits for the command's end, and returns what Run returns.
 func (r *Running) Wait() (string, error) {
@@ -162,9 +158,9 @@ func serve(ctx context.Context, now func() time.Time, getenv func(string) string
 	attach := make(chan *plugin.ReattachConfig, 1)
 	closed := make(chan struct{})
 	failed := make(chan error, 1)
-	server := providerserver.NewProtocol6(provider.New("demo", provider.WithClock(now), provider.WithEnvironment(getenv))())
+	server := provider.NewServer(provider.New("demo", provider.WithClock(now), provider.WithEnvironment(getenv))())
 	go func() {
-		err := tf6server.Serve(Address, func() tfprotov6.ProviderServer { return server() },
+		err := tf6server.Serve(provider.Address, func() tfprotov6.ProviderServer { return server },
 			tf6server.WithDebug(ctx, attach, closed),
 			tf6server.WithGoPluginLogger(hclog.NewNullLogger()),
 			tf6server.WithoutLogStderrOverride(),
@@ -173,7 +169,7 @@ func serve(ctx context.Context, now func() time.Time, getenv func(string) string
 	}()
 	select {
 	case config := <-attach:
-		encoded, err := json.Marshal(map[string]any{Address: map[string]any{
+		encoded, err := json.Marshal(map[string]any{provider.Address: map[string]any{
 			"Protocol": string(config.Protocol), "ProtocolVersion": config.ProtocolVersion, "Pid": config.Pid, "Test": config.Test,
 			"Addr": map[string]string{"Network": config.Addr.Network(), "String": config.Addr.String()},
 		}})

@@ -232,7 +232,7 @@ func measure(ctx context.Context, path, configFile string, n int, c candidate) (
 	if err != nil {
 		return measurement{}, err
 	}
-	usage := follow(running.PID(), c.process)
+	usage := follow(running, c.process)
 	out, err := running.Wait()
 	m := measurement{wall: time.Since(begun)}
 	m.cpu, m.rss = usage()
@@ -253,18 +253,18 @@ func measure(ctx context.Context, path, configFile string, n int, c candidate) (
 
 // follow samples the provider's processes of a CLI, whose own figures end with them:
 // a CLI starts one for each phase. CPU is their sum, memory the most of any.
-func follow(cli int, program string) func() (cpu time.Duration, rss int64) {
+func follow(cli *terraform.Running, program string) func() (cpu time.Duration, rss int64) {
 	if program == "" {
 		return func() (time.Duration, int64) { return 0, 0 }
 	}
-	used, most := map[string]time.Duration{}, int64(0)
+	used, most := map[int]time.Duration{}, int64(0)
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
 		for {
-			for _, pid := range childrenOf(cli, program) {
-				if cpu, rss, ok := usageOf(pid); ok {
-					used[pid], most = cpu, max(most, rss)
+			for _, child := range cli.Children() {
+				if cpu, rss, ok := usageOf(fmt.Sprint(child.PID)); ok && child.Program == program {
+					used[child.PID], most = cpu, max(most, rss)
 				}
 			}
 			select {
@@ -284,39 +284,16 @@ func follow(cli int, program string) func() (cpu time.Duration, rss int64) {
 	}
 }
 
-func childrenOf(parent int, program string) []string {
-	// The kernel lists them by the thread that started each.
-	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent))
-	var found []string
-	for _, list := range lists {
-		text, err := os.ReadFile(list) //nolint:gosec // a process id
-		if err != nil {
-			continue
-		}
-		for pid := range strings.FieldsSeq(string(text)) {
-			if exe, err := os.Readlink(filepath.Join("/proc", pid, "exe")); err == nil && filepath.Base(exe) == program {
-				found = append(found, pid)
-			}
-		}
-	}
-	return found
-}
-
-// statOf are the fields of a process from its state on.
-func statOf(pid string) []string {
-	text, err := os.ReadFile(filepath.Join("/proc", pid, "stat")) //nolint:gosec // a process id
-	if err != nil {
-		return nil
-	}
-	_, rest, _ := strings.Cut(string(text), ") ")
-	return strings.Fields(rest)
-}
-
 // ticks is how long one of the kernel's units of CPU time is, on every Linux of today.
 const ticks = 10 * time.Millisecond
 
 func usageOf(pid string) (cpu time.Duration, rss int64, ok bool) {
-	fields := statOf(pid)
+	text, err := os.ReadFile(filepath.Join("/proc", pid, "stat")) //nolint:gosec // a process id
+	if err != nil {
+		return 0, 0, false
+	}
+	_, sinceState, _ := strings.Cut(string(text), ") ")
+	fields := strings.Fields(sinceState)
 	if len(fields) < 13 {
 		return 0, 0, false
 	}

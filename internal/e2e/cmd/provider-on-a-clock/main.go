@@ -4,21 +4,16 @@
 package main
 
 import (
-	"context"
 	"log"
 	"os"
 	"strings"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-framework/providerserver"
-
-	"github.com/autodevops/terraform-provider-autodevops/internal/e2e/terraform"
 	"github.com/autodevops/terraform-provider-autodevops/internal/provider"
 )
 
 func main() {
-	err := providerserver.Serve(context.Background(), provider.New("clock", provider.WithClock(now)), providerserver.ServeOpts{Address: terraform.Address})
-	if err != nil {
+	if err := provider.Serve(false, "clock", provider.WithClock(now)); err != nil {
 		log.Fatal(err)
 	}
 }
