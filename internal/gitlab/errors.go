@@ -34,6 +34,8 @@ const (
 	KindNotProven
 	// KindUncertain: a deploy token may have been made, and nobody has its secret.
 	KindUncertain
+	// KindForbidden: the caller's role in the project is too low.
+	KindForbidden
 )
 
 // Error is a request that did not succeed. It never holds a secret.
@@ -131,6 +133,8 @@ func (c *Client) refused(action string, got answer) *Error {
 	case got.status == http.StatusNotFound && message == "404 Not found":
 		// Only this wording, from the handler of missing records, speaks of the token.
 		e.Kind = KindTokenNotFound
+	case got.status == http.StatusNotFound && message == "404 Group Not Found":
+		e.Advice = "The group does not exist, or the token's user cannot see it."
 	case got.status == http.StatusNotFound:
 		e.Advice = "This is not how GitLab says that something is missing. Check base_url."
 	case got.status == http.StatusUnauthorized:
@@ -140,6 +144,9 @@ func (c *Client) refused(action string, got answer) *Error {
 	case got.status == http.StatusForbidden && strings.Contains(e.Said, "read-only"):
 		e.Advice = "The GitLab instance accepts no changes at the moment. Apply again later."
 	case got.status == http.StatusForbidden:
+		if message == "403 Forbidden" {
+			e.Kind = KindForbidden
+		}
 		e.Advice = "The provider's token needs the api scope, and its user the Maintainer role in the project."
 	case got.status == http.StatusMethodNotAllowed:
 		e.Advice = "The project was renamed or moved. Use its numeric id or its new path."

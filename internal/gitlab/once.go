@@ -2,22 +2,12 @@ package gitlab
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-
-	gogitlab "gitlab.com/gitlab-org/api/client-go/v2"
-)
-
-const (
-	projectsPerPage = 100
-	// pagesAtOnce is how many pages of a group's list are read side by side.
-	pagesAtOnce = 8
 )
 
 // shared is what a client reads once for all resources of a plan: projects, and the
@@ -172,90 +162,22 @@ func (c *Client) PrefetchFailures() []PrefetchFailure {
 // groupProjects lists the projects below a group, by id and by path in lower case.
 // Those that the list does not wholly describe are left out.
 func (c *Client) groupProjects(ctx context.Context, path string) (map[string]Project, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	first, pages, err := c.groupPage(ctx, path, 1)
+	listed := map[string]Project{}
+	_, err := c.eachRow(ctx, path, GroupFilter{}, func(row projectJSON) error {
+		if row.complete() {
+			project := row.project()
+			listed[fmt.Sprint(row.ID)], listed[strings.ToLower(row.Path)] = project, project
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	listed := map[string]Project{}
-	add := func(rows []projectJSON) {
-		for _, row := range rows {
-			if row.complete() {
-				project := Project{ID: row.ID, Path: row.Path, Facts: row.facts()}
-				listed[fmt.Sprint(row.ID)], listed[strings.ToLower(row.Path)] = project, project
-			}
-		}
-	}
-	add(first)
-	if pages == 0 { // no total is told: one after the other
-		for number := 2; len(first) == projectsPerPage && number <= maxPages; number++ {
-			if first, _, err = c.groupPage(ctx, path, number); err != nil {
-				return nil, err
-			}
-			add(first)
-		}
-		return listed, nil
-	}
-
-	var (
-		mu      sync.Mutex
-		workers sync.WaitGroup
-		next    atomic.Int64
-		failed  error
-	)
-	next.Store(1)
-	for range min(pagesAtOnce, pages-1) {
-		workers.Go(func() {
-			for {
-				number := int(next.Add(1))
-				if number > pages {
-					return
-				}
-				rows, _, err := c.groupPage(ctx, path, number)
-				mu.Lock()
-				if err != nil {
-					failed = errors.Join(failed, err)
-					cancel()
-				}
-				add(rows)
-				mu.Unlock()
-				if err != nil {
-					return
-				}
-			}
-		})
-	}
-	workers.Wait()
-	if failed != nil {
-		return nil, failed
-	}
 	return listed, nil
-}
-
-// groupPage reads one page; pages is how many there are, 0 if that is not told.
-func (c *Client) groupPage(ctx context.Context, path string, number int) (rows []projectJSON, pages int, err error) {
-	action := "list the projects of group " + path
-	query := &gogitlab.ListGroupProjectsOptions{
-		ListOptions:      gogitlab.ListOptions{Page: int64(number), PerPage: projectsPerPage, OrderBy: "id", Sort: "asc"},
-		IncludeSubGroups: new(true), WithShared: new(false),
-	}
-	got, err := c.request(ctx, http.MethodGet, "groups/"+gogitlab.PathEscape(path)+"/projects", query)
-	if err != nil {
-		return nil, 0, c.noAnswer(action, err)
-	}
-	if got.status != http.StatusOK {
-		return nil, 0, c.refused(action, got)
-	}
-	if err := json.Unmarshal(got.body, &rows); err != nil || rows == nil {
-		return nil, 0, c.garbled(action, got)
-	}
-	pages, _ = strconv.Atoi(got.header.Get("X-Total-Pages"))
-	return rows, min(pages, maxPages), nil
 }
 
 // complete reports whether a row leaves nothing open that a project's own answer
 // could tell.
 func (p projectJSON) complete() bool {
-	return p.ID > 0 && p.Path != "" && p.Visibility != nil && p.RegistryAccessLevel != nil && p.ImagePrefix != nil && p.AutoDevOps != nil
+	return p.Visibility != nil && p.RegistryAccessLevel != nil && p.ImagePrefix != nil && p.AutoDevOps != nil
 }

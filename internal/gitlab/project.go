@@ -59,6 +59,8 @@ func (p projectJSON) facts() access.Facts {
 	return facts
 }
 
+func (p projectJSON) project() Project { return Project{ID: p.ID, Path: p.Path, Facts: p.facts()} }
+
 var movedTo = regexp.MustCompile(`/projects/([0-9]+)$`)
 
 // Project reads a project by its numeric id or full path. An old path of a
@@ -87,7 +89,7 @@ func (c *Client) Project(ctx context.Context, ref string) (Project, error) {
 	if err := json.Unmarshal(got.body, &body); err != nil || body.ID == 0 || body.Path == "" {
 		return Project{}, c.garbled(action, got)
 	}
-	return Project{ID: body.ID, Path: body.Path, Facts: body.facts()}, nil
+	return body.project(), nil
 }
 
 func (c *Client) getProject(ctx context.Context, ref string) (answer, error) {

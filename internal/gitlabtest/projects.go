@@ -163,8 +163,12 @@ func (s *Server) listGroupProjects(x *exchange) {
 	}
 	subgroups := fmt.Sprint(x.params["include_subgroups"]) == "true"
 	simple := fmt.Sprint(x.params["simple"]) == "true"
+	archived, filtered := x.params["archived"]
 	var entities []any
 	for _, p := range s.world.projects {
+		if filtered && fmt.Sprint(p.isArchived()) != fmt.Sprint(archived) {
+			continue
+		}
 		if s.below(g, p, subgroups) && p.visibleTo(x.user) && p.deletionOn == nil {
 			entities = append(entities, s.projectEntity(p, x.user, simple))
 		}

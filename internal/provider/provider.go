@@ -147,7 +147,7 @@ func (p *Provider) Resources(context.Context) []func() resource.Resource {
 
 // DataSources implements provider.Provider.
 func (p *Provider) DataSources(context.Context) []func() datasource.DataSource {
-	return []func() datasource.DataSource{registryaccess.NewDataSource}
+	return []func() datasource.DataSource{registryaccess.NewDataSource, registryaccess.NewCoverageDataSource}
 }
 
 // Functions implements provider.ProviderWithFunctions.

@@ -1,5 +1,5 @@
 // Package registryaccess holds the autodevops_registry_access resource and data
-// source. They translate between Terraform and the decisions of package access,
+// source, and the autodevops_registry_coverage data source. They translate between Terraform and the decisions of package access,
 // and carry the decisions out in GitLab.
 package registryaccess
 
@@ -36,6 +36,7 @@ type GitLab interface {
 	// ends that.
 	ProjectOnce(ctx context.Context, ref, path string) (gitlab.Project, error)
 	PrefetchFailures() []gitlab.PrefetchFailure
+	GroupProjects(ctx context.Context, group string, filter gitlab.GroupFilter, each func(gitlab.Project) error) error
 	Applying()
 	DeployTokens(ctx context.Context, projectID int64) ([]access.DeployToken, error)
 	DeployToken(ctx context.Context, projectID, tokenID int64) (access.DeployToken, error)

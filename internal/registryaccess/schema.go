@@ -34,6 +34,7 @@ const (
 var (
 	// A project is a numeric id or a full path; a single word is neither.
 	validProject  = regexp.MustCompile(`^([1-9][0-9]*|[^/\s]+(/[^/\s]+)+)$`)
+	validGroup    = regexp.MustCompile(`^[^/\s]+(/[^/\s]+)*$`)
 	validUsername = regexp.MustCompile(`^[A-Za-z0-9.+_-]+$`)
 )
 

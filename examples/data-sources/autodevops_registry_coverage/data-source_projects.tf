@@ -1,0 +1,9 @@
+# A list of projects instead of a group, and what is known of each.
+data "autodevops_registry_coverage" "shops" {
+  projects             = ["acme/shop", "acme/billing"]
+  expiring_within_days = 45
+}
+
+output "expiries" {
+  value = { for path, project in data.autodevops_registry_coverage.shops.coverage : path => project.expires_at if project.covered == true }
+}

@@ -1,0 +1,330 @@
+package registryaccess
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/autodevops/terraform-provider-autodevops/internal/access"
+	"github.com/autodevops/terraform-provider-autodevops/internal/gitlab"
+)
+
+const (
+	// coverageTimeout is for ten thousand projects under the limits of GitLab.com.
+	coverageTimeout = 20 * time.Minute
+	// projectsAtOnce is how many projects are looked at side by side: as many as
+	// Terraform itself does by default.
+	projectsAtOnce = 10
+)
+
+var (
+	_ datasource.DataSource              = (*CoverageDataSource)(nil)
+	_ datasource.DataSourceWithConfigure = (*CoverageDataSource)(nil)
+)
+
+// CoverageDataSource is the autodevops_registry_coverage data source: which
+// projects of a fleet need registry access, and which have it.
+type CoverageDataSource struct {
+	backend *Backend
+}
+
+// NewCoverageDataSource returns the data source.
+func NewCoverageDataSource() datasource.DataSource { return &CoverageDataSource{} }
+
+// Metadata implements datasource.DataSource.
+func (d *CoverageDataSource) Metadata(_ context.Context, req datasource.MetadataRequest, resp *datasource.MetadataResponse) {
+	resp.TypeName = req.ProviderTypeName + "_registry_coverage"
+}
+
+// Configure implements datasource.DataSourceWithConfigure.
+func (d *CoverageDataSource) Configure(_ context.Context, req datasource.ConfigureRequest, resp *datasource.ConfigureResponse) {
+	backend, diags := backendOf(req.ProviderData)
+	resp.Diagnostics.Append(diags...)
+	d.backend = backend
+}
+
+// Read implements datasource.DataSource.
+func (d *CoverageDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
+	var m coverageModel
+	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	if d.backend == nil {
+		resp.Diagnostics.AddError("Cannot read without a configured provider", "The configuration of the provider is not known yet.")
+		return
+	}
+	timeout, diags := m.Timeouts.Read(ctx, coverageTimeout)
+	resp.Diagnostics.Append(diags...)
+	s, diags := m.survey(ctx, d.backend)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+
+	if err := s.run(ctx); err != nil {
+		AddError(&resp.Diagnostics, "Cannot read the registry coverage of "+s.subject(), err)
+		return
+	}
+	m.fill(s)
+	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+}
+
+// survey looks at many projects.
+type survey struct {
+	backend *Backend
+	now     time.Time
+
+	// Either group or projects is set.
+	group        string
+	projects     []string
+	filter       gitlab.GroupFilter
+	exclude      []string
+	onlyRequired bool
+	name         string
+	within       time.Duration
+
+	mu    sync.Mutex
+	found map[string]finding
+	// tokenChecked: GitLab knows the provider's token, so a missing project is not
+	// only missing for an anonymous caller.
+	tokenChecked sync.Once
+	tokenErr     error
+}
+
+// finding is what is found out about one project.
+type finding struct {
+	projectID int64
+	// requirement is nil if it cannot be decided.
+	requirement *access.Requirement
+	// coverage is nil if the tokens are hidden.
+	coverage *access.Coverage
+	// hidden says what is hidden of what matters; empty if nothing is.
+	hidden string
+}
+
+func (f finding) required() bool  { return f.requirement != nil && f.requirement.Required }
+func (f finding) covered() bool   { return f.coverage != nil && f.coverage.Token != nil }
+func (f finding) unmanaged() bool { return f.coverage != nil && len(f.coverage.Unmanaged) > 0 }
+
+func (s *survey) uncovered(f finding) bool {
+	return f.required() && f.coverage != nil && !f.covered()
+}
+
+func (s *survey) expiring(f finding) bool {
+	return f.required() && f.coverage != nil && f.coverage.Expiring(s.now, s.within)
+}
+
+// survey reads the arguments.
+func (m *coverageModel) survey(ctx context.Context, backend *Backend) (*survey, diag.Diagnostics) {
+	s := &survey{
+		backend: backend, now: backend.Now(), found: map[string]finding{},
+		group:        m.Group.ValueString(),
+		onlyRequired: m.OnlyRequired.ValueBool(),
+		name:         access.DefaultName,
+		within:       defaultExpiringWithinDays * 24 * time.Hour,
+		filter: gitlab.GroupFilter{
+			DirectOnly:      !m.IncludeSubgroups.IsNull() && !m.IncludeSubgroups.ValueBool(),
+			WithoutArchived: !m.IncludeArchived.IsNull() && !m.IncludeArchived.ValueBool(),
+		},
+	}
+	if !m.Name.IsNull() {
+		s.name = m.Name.ValueString()
+	}
+	if !m.ExpiringWithinDays.IsNull() {
+		s.within = time.Duration(m.ExpiringWithinDays.ValueInt64()) * 24 * time.Hour
+	}
+	var diags diag.Diagnostics
+	if !m.Projects.IsNull() {
+		diags.Append(m.Projects.ElementsAs(ctx, &s.projects, false)...)
+	}
+	if !m.Exclude.IsNull() {
+		diags.Append(m.Exclude.ElementsAs(ctx, &s.exclude, false)...)
+	}
+	slices.Sort(s.projects)
+	return s, diags
+}
+
+func (s *survey) subject() string {
+	if s.group != "" {
+		return "group " + s.group
+	}
+	return strings.Join(s.projects, ", ")
+}
+
+// run looks at all projects. A project that GitLab hides is a finding; any other
+// failure ends the survey, as a part of the picture is none.
+func (s *survey) run(ctx context.Context) error {
+	workers, ctx := errgroup.WithContext(ctx)
+	workers.SetLimit(projectsAtOnce)
+	var listing error
+	if s.group != "" {
+		listing = s.backend.GitLab.GroupProjects(ctx, s.group, s.filter, func(p gitlab.Project) error {
+			if !s.excluded(p.Path) {
+				workers.Go(func() error { return s.look(ctx, p) })
+			}
+			return ctx.Err()
+		})
+	}
+	for _, ref := range s.projects {
+		workers.Go(func() error { return s.lookUp(ctx, ref) })
+	}
+	if err := workers.Wait(); err != nil { // before the list's error, which may be only the end that this one has put to it
+		return err
+	}
+	return listing
+}
+
+func (s *survey) excluded(projectPath string) bool {
+	projectPath = strings.ToLower(projectPath)
+	return slices.ContainsFunc(s.exclude, func(excluded string) bool {
+		excluded = strings.ToLower(excluded)
+		return projectPath == excluded || strings.HasPrefix(projectPath, excluded+"/")
+	})
+}
+
+const (
+	hiddenProject = "GitLab shows no such project: it does not exist, or the provider's user has no access to it."
+	hiddenRole    = "GitLab does not say whether Auto DevOps is on: it hides that from users below the Maintainer role."
+	hiddenList    = "GitLab does not show the project's deploy tokens: it hides them from users below the Maintainer role."
+)
+
+// lookUp looks at a project of the explicit list.
+func (s *survey) lookUp(ctx context.Context, ref string) error {
+	p, err := s.backend.GitLab.Project(ctx, ref)
+	switch {
+	case gitlab.IsKind(err, gitlab.KindProjectNotFound):
+		s.tokenChecked.Do(func() { s.tokenErr = s.backend.GitLab.CheckToken(ctx) })
+		if s.tokenErr == nil {
+			s.note(ref, finding{hidden: hiddenProject})
+		}
+		return s.tokenErr
+	case err != nil:
+		return err
+	}
+	return s.look(ctx, p)
+}
+
+// look decides about one project, and reads its tokens if that can tell more.
+func (s *survey) look(ctx context.Context, p gitlab.Project) error {
+	f := finding{projectID: p.ID}
+	requirement, err := access.Require(access.ModeAuto, p.Facts)
+	if err != nil {
+		f.hidden = hiddenRole
+		if undecidable := (*access.UndecidableError)(nil); errors.As(err, &undecidable) && undecidable.Fact != "auto_devops_enabled" {
+			f.hidden = capitalize(undecidable.Error()) + "."
+		}
+		s.note(p.Path, f)
+		return nil
+	}
+	f.requirement = &requirement
+	if s.onlyRequired && !requirement.Required {
+		return nil
+	}
+	// Whoever may list the tokens also sees this.
+	if p.Facts.AutoDevOps != nil {
+		tokens, err := s.backend.GitLab.DeployTokens(ctx, p.ID)
+		switch {
+		case gitlab.IsKind(err, gitlab.KindForbidden), gitlab.IsKind(err, gitlab.KindProjectNotFound):
+			if requirement.Required {
+				f.hidden = hiddenList
+			}
+		case err != nil:
+			return err
+		default:
+			coverage := access.Cover(s.now, p.ID, tokens, s.name)
+			f.coverage = &coverage
+		}
+	}
+	s.note(p.Path, f)
+	return nil
+}
+
+func (s *survey) note(key string, f finding) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.found[key] = f
+}
+
+// fill writes the results.
+func (m *coverageModel) fill(s *survey) {
+	m.ID = types.StringValue(s.subject())
+	rows, required, covered := map[string]attr.Value{}, 0, 0
+	for key, f := range s.found {
+		rows[key] = s.row(f)
+		if f.required() {
+			required++
+			if f.covered() {
+				covered++
+			}
+		}
+	}
+	m.Coverage = types.MapValueMust(coverageType, rows)
+
+	totals := map[string]attr.Value{
+		"projects": types.Int64Value(int64(len(rows))), "required": types.Int64Value(int64(required)), "covered": types.Int64Value(int64(covered)),
+	}
+	for name, list := range map[string]struct {
+		value *types.List
+		has   func(finding) bool
+	}{
+		"uncovered": {&m.Uncovered, s.uncovered},
+		"expiring":  {&m.Expiring, s.expiring},
+		"unmanaged": {&m.Unmanaged, finding.unmanaged},
+		"hidden":    {&m.Hidden, func(f finding) bool { return f.hidden != "" }},
+	} {
+		var paths []string
+		for key, f := range s.found {
+			if list.has(f) {
+				paths = append(paths, key)
+			}
+		}
+		slices.Sort(paths)
+		elements := make([]attr.Value, 0, len(paths))
+		for _, p := range paths {
+			elements = append(elements, types.StringValue(p))
+		}
+		*list.value = types.ListValueMust(types.StringType, elements)
+		totals[name] = types.Int64Value(int64(len(paths)))
+	}
+	m.Totals = types.ObjectValueMust(totalsType, totals)
+}
+
+func (s *survey) row(f finding) attr.Value {
+	row := map[string]attr.Value{
+		"project_id": types.Int64Null(), "required": types.BoolNull(), "reason": types.StringNull(), "explanation": types.StringValue(f.hidden),
+		"hidden": types.BoolValue(f.hidden != ""), "covered": types.BoolNull(), "token_id": types.Int64Null(), "expires_at": timeValue(time.Time{}),
+		"expiring": types.BoolNull(), "unmanaged_token_ids": types.ListNull(types.Int64Type),
+	}
+	if f.projectID != 0 {
+		row["project_id"] = types.Int64Value(f.projectID)
+	}
+	if f.requirement != nil {
+		row["required"] = types.BoolValue(f.requirement.Required)
+		row["reason"] = types.StringValue(string(f.requirement.Reason))
+		if f.hidden == "" {
+			row["explanation"] = types.StringValue(f.requirement.Reason.Explanation())
+		}
+	}
+	if f.coverage != nil {
+		row["covered"] = types.BoolValue(f.covered())
+		row["expiring"] = types.BoolValue(s.expiring(f))
+		row["unmanaged_token_ids"] = idsValue(f.coverage.Unmanaged)
+	}
+	if f.covered() {
+		row["token_id"] = types.Int64Value(f.coverage.Token.ID)
+		row["expires_at"] = timeValue(f.coverage.Token.ExpiresAt)
+	}
+	return types.ObjectValueMust(coverageType.AttrTypes, row)
+}
