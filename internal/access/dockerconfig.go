@@ -1,7 +1,9 @@
 package access
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -103,4 +105,13 @@ func RegistryHost(imagePrefix string) string {
 func RepositoryPath(imagePrefix string) string {
 	_, path, _ := strings.Cut(imagePrefix, "/")
 	return path
+}
+
+// DockerConfigRevision is a number for a docker config, the same for the same bytes
+// and another one for others. It fits 31 bits, so that every platform's int holds it,
+// and comes from the content alone: a counter would give two contents one number once
+// a state is lost.
+func DockerConfigRevision(config string) int64 {
+	sum := sha256.Sum256([]byte(config))
+	return int64(binary.BigEndian.Uint32(sum[:]) >> 1)
 }

@@ -160,7 +160,14 @@ func (s *survey) subject() string {
 	if s.group != "" {
 		return "group " + s.group
 	}
-	return strings.Join(s.projects, ", ")
+	return s.id()
+}
+
+func (s *survey) id() string {
+	if s.group != "" {
+		return s.group
+	}
+	return strings.Join(s.projects, ",")
 }
 
 // run looks at all projects. A project that GitLab hides is a finding; any other
@@ -259,7 +266,7 @@ func (s *survey) note(key string, f finding) {
 
 // fill writes the results.
 func (m *coverageModel) fill(s *survey) {
-	m.ID = types.StringValue(s.subject())
+	m.ID = types.StringValue(s.id())
 	rows, required, covered := map[string]attr.Value{}, 0, 0
 	for key, f := range s.found {
 		rows[key] = s.row(f)

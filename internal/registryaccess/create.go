@@ -149,6 +149,7 @@ type writer struct {
 }
 
 func (w writer) write(m model) {
+	m.setRevision()
 	w.diags.Append(w.state.Set(w.ctx, m)...)
 	w.diags.Append(setIdentity(w.ctx, w.identity, m)...)
 }

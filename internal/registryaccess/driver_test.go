@@ -256,7 +256,17 @@ func (d *driver) apply(p plan) bool {
 	return true
 }
 
-func (d *driver) updateSecret() { d.secret = d.attributes(d.state) }
+// updateSecret writes the Secret as data_wo does: only if the revision is another.
+func (d *driver) updateSecret() {
+	now := d.attributes(d.state)
+	if d.secret != nil && d.secret["docker_config_revision"].Equal(now["docker_config_revision"]) {
+		if !d.secret["docker_config_json"].Equal(now["docker_config_json"]) {
+			d.Errorf("other credentials with the same revision %s", now["docker_config_revision"])
+		}
+		return
+	}
+	d.secret = now
+}
 
 // consistent is core's rule: what a plan knew must come true.
 func (d *driver) consistent(what string, planned, got tftypes.Value) {

@@ -45,6 +45,7 @@ type model struct {
 	TokenID           types.Int64       `tfsdk:"token_id"`
 	Token             types.String      `tfsdk:"token"`
 	DockerConfigJSON  types.String      `tfsdk:"docker_config_json"`
+	Revision          types.Int64       `tfsdk:"docker_config_revision"`
 	CreatedAt         timetypes.RFC3339 `tfsdk:"created_at"`
 	ExpiresAt         timetypes.RFC3339 `tfsdk:"expires_at"`
 	RotateAt          timetypes.RFC3339 `tfsdk:"rotate_at"`
@@ -252,6 +253,18 @@ func (m *model) setRequirement(r access.Requirement) {
 	m.Required = types.BoolValue(r.Required)
 	m.Reason = types.StringValue(string(r.Reason))
 	m.Explanation = types.StringValue(r.Reason.Explanation())
+}
+
+// setRevision follows the docker config, known or not.
+func (m *model) setRevision() {
+	switch {
+	case m.DockerConfigJSON.IsUnknown():
+		m.Revision = types.Int64Unknown()
+	case m.DockerConfigJSON.IsNull():
+		m.Revision = types.Int64Null()
+	default:
+		m.Revision = types.Int64Value(access.DockerConfigRevision(m.DockerConfigJSON.ValueString()))
+	}
 }
 
 // withdrawCredentials publishes none.

@@ -109,7 +109,10 @@ func (r *Resource) planCreate(ctx context.Context, plan, config model, known boo
 		}
 	} else {
 		p.set("generation", types.Int64Value(0))
-		p.set("docker_config_json", types.StringValue(access.EmptyDockerConfig))
+		next.withdrawCredentials()
+		next.setRevision()
+		p.set("docker_config_json", next.DockerConfigJSON)
+		p.set("docker_config_revision", next.Revision)
 		p.setNull("token_id", "token", "created_at", "expires_at", "rotate_at")
 	}
 	resp.Diagnostics.Append(p.write()...)
@@ -270,6 +273,7 @@ func plannedState(plan, config, state model, a assessment) model {
 		next.Generation = types.Int64Value(a.record.Generation + 1)
 	}
 	next.planTokens(a)
+	next.setRevision()
 	return next
 }
 
@@ -380,7 +384,7 @@ func (p *planned) keepProject(state model) {
 func (p *planned) unknownOutcome(config, state model) {
 	var m model
 	m.Required, m.Reason, m.Explanation = types.BoolUnknown(), types.StringUnknown(), types.StringUnknown()
-	m.Generation, m.LastChange = types.Int64Unknown(), types.StringUnknown()
+	m.Generation, m.Revision, m.LastChange = types.Int64Unknown(), types.Int64Unknown(), types.StringUnknown()
 	m.TokenID, m.Token, m.DockerConfigJSON = types.Int64Unknown(), types.StringUnknown(), types.StringUnknown()
 	later := timetypes.NewRFC3339Unknown()
 	m.CreatedAt, m.ExpiresAt, m.RotateAt, m.EndsAt = later, later, later, later
@@ -399,6 +403,7 @@ func (p *planned) setOutcome(config, m model) {
 	p.set("token_id", m.TokenID)
 	p.set("token", m.Token)
 	p.set("docker_config_json", m.DockerConfigJSON)
+	p.set("docker_config_revision", m.Revision)
 	p.set("created_at", m.CreatedAt)
 	p.set("expires_at", m.ExpiresAt)
 	p.set("rotate_at", m.RotateAt)

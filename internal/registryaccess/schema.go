@@ -221,8 +221,7 @@ func requirementAttributes() map[string]schema.Attribute {
 		"reason": schema.StringAttribute{Computed: true, MarkdownDescription: "Why, as a stable code: `mode_never`, `registry_disabled`, `mode_always`, " +
 			"`anonymous_pull`, `auto_devops_disabled`, `auto_devops_private`, `auto_devops_internal` or `auto_devops_members_only`."},
 		"explanation": schema.StringAttribute{Computed: true, MarkdownDescription: explanationDescription},
-		"generation": schema.Int64Attribute{Computed: true, MarkdownDescription: "How many tokens this resource has minted. " +
-			"Suits `data_wo_revision` of a `kubernetes_secret_v1`."},
+		"generation":  schema.Int64Attribute{Computed: true, MarkdownDescription: "How many tokens this resource has minted."},
 		"last_change": schema.StringAttribute{Computed: true, MarkdownDescription: "Why the current token came to be, or will end."},
 	}
 }
@@ -238,6 +237,9 @@ func tokenAttributes() map[string]schema.Attribute {
 		"docker_config_json": schema.StringAttribute{Computed: true, Sensitive: true,
 			MarkdownDescription: "A docker config with the credentials for `registry`, for a Secret of type `kubernetes.io/dockerconfigjson`. " +
 				"`{\"auths\":{}}` while there is no token, which is a valid Secret too."},
+		"docker_config_revision": schema.Int64Attribute{Computed: true,
+			MarkdownDescription: "A number for `docker_config_json`, another one for each content, made for `data_wo_revision` of a `kubernetes_secret_v1`. " +
+				"`generation` is not enough there: credentials also change when they are withdrawn, and when the registry moves."},
 		"created_at": moment("When the current token was minted, by the clock of the machine that ran the apply."),
 		"expires_at": moment("When the current token expires; null for a permanent one."),
 		"rotate_at":  moment("From when on a plan replaces the current token; null for a permanent one."),

@@ -1,0 +1,82 @@
+# An access of a private project that Auto DevOps deploys, as it is after the first
+# apply: for `terraform test` and `tofu test` of configurations that use the provider.
+#
+#   mock_provider "autodevops" {
+#     source = "./mocks"
+#   }
+#
+# Lists and maps of objects (retired_tokens, tokens, coverage) are empty in a mock; use
+# override_resource and override_data where a test needs some. An override knows none of
+# these defaults. No GitLab is asked, and no credential in here is one. Functions of the provider are
+# not mocked by either CLI: they run, and need no GitLab.
+mock_resource "autodevops_registry_access" {
+  defaults = {
+    # Arguments that are left out: a mock knows no defaults.
+    name            = "autodevops-registry-access"
+    mode            = "auto"
+    scopes          = ["read_registry"]
+    permanent       = false
+    on_not_required = "revoke"
+    verify          = true
+
+    id           = "7"
+    project_id   = 7
+    project_path = "acme/shop"
+    registry     = "registry.gitlab.example.com"
+    image_prefix = "registry.gitlab.example.com/acme/shop"
+    facts = {
+      visibility                      = "private"
+      container_registry_access_level = "enabled"
+      auto_devops_enabled             = true
+      archived                        = false
+      deletion_scheduled              = false
+    }
+    required    = true
+    reason      = "auto_devops_private"
+    explanation = "Auto DevOps deploys a private project, whose images cannot be pulled once the deploy job has ended."
+
+    username               = "autodevops-7-mockmock"
+    token_id               = 42
+    token                  = "mock-token"
+    docker_config_json     = "{\"auths\":{\"registry.gitlab.example.com\":{\"username\":\"autodevops-7-mockmock\",\"password\":\"mock-token\",\"auth\":\"YXV0b2Rldm9wcy03LW1vY2ttb2NrOm1vY2stdG9rZW4=\"}}}"
+    docker_config_revision = 1
+    created_at             = "2026-01-01T09:00:00Z"
+    expires_at             = "2027-01-01T00:00:00Z"
+    rotate_at              = "2026-12-02T00:00:00Z"
+    ends_at                = null
+    generation             = 1
+    last_change            = "Minted: Auto DevOps deploys a private project, whose images cannot be pulled once the deploy job has ended."
+    unmanaged_token_ids    = []
+  }
+}
+
+mock_data "autodevops_registry_access" {
+  defaults = {
+    id           = "7"
+    project_id   = 7
+    project_path = "acme/shop"
+    registry     = "registry.gitlab.example.com"
+    image_prefix = "registry.gitlab.example.com/acme/shop"
+    facts = {
+      visibility                      = "private"
+      container_registry_access_level = "enabled"
+      auto_devops_enabled             = true
+      archived                        = false
+      deletion_scheduled              = false
+    }
+    required    = true
+    reason      = "auto_devops_private"
+    explanation = "Auto DevOps deploys a private project, whose images cannot be pulled once the deploy job has ended."
+  }
+}
+
+mock_data "autodevops_registry_coverage" {
+  defaults = {
+    id        = "acme"
+    uncovered = []
+    expiring  = []
+    unmanaged = []
+    hidden    = []
+    totals    = { projects = 1, required = 1, covered = 1, uncovered = 0, expiring = 0, unmanaged = 0, hidden = 0 }
+  }
+}

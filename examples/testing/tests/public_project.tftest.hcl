@@ -1,0 +1,29 @@
+# A run keeps the state of those before it in its file, so what is overridden from the
+# beginning has a file of its own.
+mock_provider "autodevops" {
+  source = "./mocks"
+}
+
+mock_provider "kubernetes" {}
+
+variables {
+  project   = "acme/shop"
+  namespace = "shop-production"
+}
+
+run "a_public_project_needs_no_token" {
+  override_resource {
+    target = autodevops_registry_access.this
+    values = {
+      required               = false
+      reason                 = "anonymous_pull"
+      token                  = null
+      docker_config_json     = "{\"auths\":{}}"
+      docker_config_revision = 7
+    }
+  }
+  assert {
+    condition     = output.registry_access.reason == "anonymous_pull"
+    error_message = "The output says why there is no token."
+  }
+}
