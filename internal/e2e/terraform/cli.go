@@ -29,8 +29,9 @@ type CLI struct {
 	// Path of the binary.
 	Path string
 	// Dir is where it works.
-	Dir string
-	env []string
+	Dir    string
+	folder string
+	env    []string
 	// serve starts the provider to attach to; nil if the CLI starts providers itself.
 	serve func(context.Context) (reattach string, stopped <-chan struct{}, err error)
 }
@@ -75,12 +76,12 @@ func newCLI(path string, env []string) (*CLI, error) {
 	}
 	// Killed providers leave their sockets behind. A socket's name must be short.
 	tmp := filepath.Join(dir, "t")
-	c := &CLI{Path: path, Dir: filepath.Join(dir, "work"), env: append([]string{"CHECKPOINT_DISABLE=1", "TF_IN_AUTOMATION=1", "TMPDIR=" + tmp}, env...)}
+	c := &CLI{Path: path, Dir: filepath.Join(dir, "work"), folder: dir, env: append([]string{"CHECKPOINT_DISABLE=1", "TF_IN_AUTOMATION=1", "TMPDIR=" + tmp}, env...)}
 	return c, errors.Join(os.Mkdir(tmp, 0o700), os.Mkdir(c.Dir, 0o700))
 }
 
 // Close removes the folder.
-func (c *CLI) Close() { _ = os.RemoveAll(filepath.Dir(c.Dir)) }
+func (c *CLI) Close() { _ = os.RemoveAll(c.folder) }
 
 // Write writes the configuration.
 func (c *CLI) Write(config string) error {

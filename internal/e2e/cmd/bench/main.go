@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -49,6 +50,19 @@ resource "autodevops_registry_access" "app" {
 }
 `
 
+// coverage asks for all projects in one data source, of which none has a token.
+const coverage = `
+terraform {
+  required_providers {
+    autodevops = { source = "autodevops/autodevops" }
+  }
+}
+
+data "autodevops_registry_coverage" "acme" {
+  group = "acme"
+}
+`
+
 const nothing = `
 resource "terraform_data" "app" {
   count = {{.Count}}
@@ -67,19 +81,20 @@ type candidate struct {
 
 func main() {
 	sizes := flag.String("n", "100,1000", "numbers of accesses")
+	only := flag.String("only", "", "measure only what has this in its name")
 	limits := flag.Bool("limits", false, "measure under GitLab.com's request limits as well")
 	binary := flag.String("provider", "", "another provider's binary")
 	source := flag.String("source", "", "its namespace/name")
 	version := flag.String("version", "0.0.1", "its version")
 	config := flag.String("config", "", "file with the template of its configuration")
 	flag.Parse()
-	if err := run(*sizes, *limits, *binary, *source, *version, *config); err != nil {
+	if err := run(*sizes, *only, *limits, *binary, *source, *version, *config); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(sizes string, limits bool, binary, source, version, config string) error {
+func run(sizes, only string, limits bool, binary, source, version, config string) error {
 	ctx := context.Background()
 	provider := os.Getenv("BENCH_PROVIDER")
 	if provider == "" {
@@ -93,6 +108,9 @@ func run(sizes string, limits bool, binary, source, version, config string) erro
 		{name: "autodevops, prefetch, 50 ms", config: ours, prefetch: `["acme"]`, process: filepath.Base(provider), latency: 50 * time.Millisecond},
 		{name: "autodevops, 50 ms", config: ours, prefetch: "[]", process: filepath.Base(provider), latency: 50 * time.Millisecond},
 	}
+	candidates = append(candidates,
+		candidate{name: "coverage", config: coverage, process: filepath.Base(provider)},
+		candidate{name: "coverage, 50 ms", config: coverage, process: filepath.Base(provider), latency: 50 * time.Millisecond})
 	if binary != "" {
 		other, err := os.ReadFile(config) //nolint:gosec // the user names the file
 		if err != nil {
@@ -110,8 +128,11 @@ func run(sizes string, limits bool, binary, source, version, config string) erro
 	if limits {
 		candidates = append(candidates,
 			candidate{name: "autodevops, prefetch, limits", config: ours, prefetch: `["acme"]`, process: filepath.Base(provider), limits: gitlabtest.GitLabCom()},
+			candidate{name: "coverage, limits", config: coverage, process: filepath.Base(provider), limits: gitlabtest.GitLabCom()},
 			candidate{name: "autodevops, limits", config: ours, prefetch: "[]", process: filepath.Base(provider), limits: gitlabtest.GitLabCom()})
 	}
+
+	candidates = slices.DeleteFunc(candidates, func(c candidate) bool { return c.process != "" && !strings.Contains(c.name, only) })
 
 	folder, err := os.MkdirTemp("", "bench")
 	if err != nil {
@@ -157,7 +178,11 @@ func describe(ctx context.Context, path, configFile, provider string) error {
 		return err
 	}
 	version, _, _ = strings.Cut(version, "\n")
-	fmt.Printf("%s; provider %.1f MB (budget 25)\n", version, float64(info.Size())/1e6)
+	start, err := startToSchema(ctx, provider)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s; provider %.1f MB (budget 25), %d ms from its start to its schema (budget 60)\n", version, float64(info.Size())/1e6, start.Milliseconds())
 	return nil
 }
 

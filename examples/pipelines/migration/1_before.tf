@@ -1,0 +1,28 @@
+# What many have: a deploy token that a clock replaces. The new one exists only when the
+# old one is dead, unless create_before_destroy keeps it for the length of one apply.
+resource "time_rotating" "shop" {
+  rotation_days = 300
+}
+
+resource "gitlab_project_deploy_token" "shop" {
+  project    = "acme/shop"
+  name       = "registry"
+  username   = "shop-registry"
+  scopes     = ["read_registry"]
+  expires_at = timeadd(time_rotating.shop.rfc3339, "8760h")
+}
+
+resource "kubernetes_secret_v1" "registry" {
+  metadata {
+    name      = "registry-access"
+    namespace = "shop-production"
+  }
+  type = "kubernetes.io/dockerconfigjson"
+  data = {
+    ".dockerconfigjson" = jsonencode({ auths = { "registry.gitlab.example.com" = {
+      username = gitlab_project_deploy_token.shop.username
+      password = gitlab_project_deploy_token.shop.token
+      auth     = base64encode("${gitlab_project_deploy_token.shop.username}:${gitlab_project_deploy_token.shop.token}")
+    } } })
+  }
+}

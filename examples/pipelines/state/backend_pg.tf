@@ -1,0 +1,7 @@
+# PostgreSQL keeps the state and locks it with advisory locks. PG_CONN_STR has the
+# address and the credentials.
+terraform {
+  backend "pg" {
+    schema_name = "registry_access"
+  }
+}

@@ -1,0 +1,95 @@
+# opa test -v registry_access.rego registry_access_test.rego
+package registry_access_test
+
+import rego.v1
+
+import data.registry_access
+
+# A project's access as it is after its first apply.
+state := {
+	"mode": "auto", "permanent": false, "rotation": null, "scopes": ["read_registry"],
+	"required": true, "reason": "auto_devops_private", "generation": 1, "token_id": 42, "retired_tokens": [],
+	"visibility": null, "container_registry_access_level": null, "auto_devops_enabled": null,
+	"facts": {"visibility": "private", "container_registry_access_level": "enabled", "auto_devops_enabled": true},
+}
+
+planned(actions, before, after, after_unknown) := {"resource_changes": [{
+	"address": "autodevops_registry_access.shop", "mode": "managed", "type": "autodevops_registry_access",
+	"change": {"actions": actions, "before": before, "after": after, "after_unknown": after_unknown},
+}]}
+
+created(changes) := planned(["create"], null, object.union(state, changes), {"token_id": true})
+
+updated(changes) := planned(["update"], state, object.union(state, changes), {})
+
+denied(plan) := msgs if {
+	msgs := registry_access.deny with input as plan with data.labels as []
+}
+
+labelled(plan) := msgs if {
+	msgs := registry_access.deny with input as plan with data.labels as ["revoke-registry-access"]
+}
+
+test_creation_is_allowed if count(denied(created({}))) == 0
+
+test_rotation_is_allowed if count(denied(updated({"generation": 2}))) == 0
+
+test_wind_down_that_gitlab_asks_for_is_allowed if {
+	count(denied(updated({"required": false, "reason": "auto_devops_disabled"}))) == 0
+}
+
+test_permanent_is_denied if count(denied(created({"permanent": true}))) == 1
+
+test_permanent_is_denied_where_nothing_changes if {
+	permanent := object.union(state, {"permanent": true})
+	count(denied(planned(["no-op"], permanent, permanent, {}))) == 1
+}
+
+test_a_year_is_allowed if count(denied(created({"rotation": {"expiration_days": 365}}))) == 0
+
+test_more_than_a_year_is_denied if count(denied(created({"rotation": {"expiration_days": 366}}))) == 1
+
+test_rotation_without_lifetime_has_the_default if count(denied(created({"rotation": {"overlap_days": 3, "expiration_days": null}}))) == 0
+
+test_writing_is_denied if count(denied(created({"scopes": ["read_registry", "write_registry"]}))) == 1
+
+test_unknown_arguments_are_denied if {
+	count(denied(planned(["create"], null, object.remove(state, ["permanent"]), {"permanent": true}))) == 1
+	count(denied(planned(["create"], null, object.union(state, {"rotation": {}}), {"rotation": {"expiration_days": true}}))) == 1
+}
+
+test_destroying_a_required_access_needs_the_label if {
+	count(denied(planned(["delete"], state, null, {}))) == 1
+	count(labelled(planned(["delete"], state, null, {}))) == 0
+}
+
+test_replacing_a_required_access_needs_the_label if {
+	count(denied(planned(["delete", "create"], state, state, {}))) == 1
+}
+
+test_destroying_one_that_is_not_required_is_allowed if {
+	count(denied(planned(["delete"], object.union(state, {"required": false}), null, {}))) == 0
+}
+
+test_forgetting_tokens_needs_the_label if {
+	count(denied(planned(["forget"], state, null, {}))) == 1
+	count(denied(planned(["forget"], object.union(state, {"token_id": null}), null, {}))) == 0
+}
+
+test_mode_never_needs_the_label if {
+	count(denied(updated({"mode": "never", "required": false, "reason": "mode_never"}))) == 1
+	count(labelled(updated({"mode": "never", "required": false, "reason": "mode_never"}))) == 0
+}
+
+test_a_stated_fact_needs_the_label if {
+	count(denied(updated({"auto_devops_enabled": false, "required": false, "reason": "auto_devops_disabled"}))) == 1
+}
+
+test_no_overlap_needs_the_label if {
+	count(denied(updated({"generation": 2, "rotation": {"overlap_days": 0}}))) == 1
+	count(denied(updated({"rotation": {"overlap_days": 0}}))) == 0
+}
+
+test_the_label_approves_revocations_only if {
+	count(labelled(planned(["delete", "create"], state, object.union(state, {"permanent": true}), {}))) == 1
+}
