@@ -33,7 +33,7 @@ func main() {
 			return
 		}
 	}
-	log.Fatalf("%q is the name of no provider that this one stands in for", os.Args[0])
+	log.Fatal("the file is named after no provider that this one stands in for")
 }
 
 func kubernetes() *standIn {
