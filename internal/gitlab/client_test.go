@@ -1,6 +1,7 @@
 package gitlab_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -60,7 +61,7 @@ func TestErrors_shapes(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = client.Project(t.Context(), "1")
-		if e := wantKind(t, err, gitlab.KindOther); e.Said != want {
+		if e, ok := errors.AsType[*gitlab.Error](err); !ok || e.Said != want {
 			t.Errorf("%.40s: said %q, want %q", body, e.Said, want)
 		}
 		server.Close()
@@ -71,15 +72,16 @@ func TestErrors_adviceNamesWhatIsMissing(t *testing.T) {
 	b := newBench(t)
 	for name, c := range map[string]struct {
 		token  string
+		kind   gitlab.Kind
 		advice string
 	}{
-		"scope": {b.gitlab.CreateAccessToken(b.gitlab.Maintainer(b.project), "read_user"), "api scope"},
-		"role":  {b.gitlab.CreateAccessToken(b.gitlab.Member(b.project, gitlabtest.Developer), "api"), "Maintainer role"},
-		"token": {"glpat-wrong", "valid access token"},
+		"scope": {b.gitlab.CreateAccessToken(b.gitlab.Maintainer(b.project), "read_user"), gitlab.KindOther, "api scope"},
+		"role":  {b.gitlab.CreateAccessToken(b.gitlab.Member(b.project, gitlabtest.Developer), "api"), gitlab.KindForbidden, "Maintainer role"},
+		"token": {"glpat-wrong", gitlab.KindOther, "valid access token"},
 	} {
 		b.token = c.token
 		_, err := b.newClient().DeployTokens(t.Context(), b.project.ID)
-		if e := wantKind(t, err, gitlab.KindOther); !strings.Contains(e.Advice, c.advice) || strings.Contains(e.Error()+e.Advice, c.token) {
+		if e := wantKind(t, err, c.kind); !strings.Contains(e.Advice, c.advice) || strings.Contains(e.Error()+e.Advice, c.token) {
 			t.Errorf("%s: %v; %s", name, e, e.Advice)
 		}
 	}

@@ -3,6 +3,7 @@ package gitlab
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"sync"
@@ -31,8 +32,9 @@ type GroupFilter struct {
 // The group's full path or numeric id names it. Projects that are shared with the
 // group are left out, and so are, by GitLab, those in deletion. An error of each ends
 // the list, and is returned. A list whose length changes while it is read is read
-// again, since a project may then have moved to a page already read; above 10,000
-// projects GitLab tells no length.
+// again, since a project may then have moved to a page already read. That does not show
+// where one project goes and another comes in the same moment, nor above 10,000
+// projects, of which GitLab tells no length.
 func (c *Client) GroupProjects(ctx context.Context, group string, filter GroupFilter, each func(Project) error) error {
 	seen := map[int64]bool{}
 	for range listTries {
@@ -64,7 +66,10 @@ func (c *Client) eachRow(ctx context.Context, path string, filter GroupFilter, e
 	}
 	if first.pages == 0 { // no total is told: one after the other
 		page := first
-		for number := 2; len(page.rows) == projectsPerPage && number <= maxPages; number++ {
+		for number := 2; page.more; number++ {
+			if number > maxPages {
+				return false, &Error{Action: "list the projects of group " + path, Said: fmt.Sprintf("the list did not end after %d pages", maxPages)}
+			}
 			if page, err = c.groupPage(ctx, path, filter, number); err != nil {
 				return false, err
 			}
@@ -124,6 +129,8 @@ type groupPage struct {
 	// pages is how many there are, 0 if that is not told; total counts projects.
 	pages int
 	total string
+	// more: there is a next page.
+	more bool
 }
 
 func (c *Client) groupPage(ctx context.Context, path string, filter GroupFilter, number int) (groupPage, error) {
@@ -151,7 +158,11 @@ func (c *Client) groupPage(ctx context.Context, path string, filter GroupFilter,
 			return groupPage{}, c.garbled(action, got)
 		}
 	}
-	pages, _ := strconv.Atoi(got.header.Get("X-Total-Pages"))
-	page.pages = min(pages, maxPages)
+	// A full page is followed also when a proxy dropped the header.
+	page.more = got.header.Get("X-Next-Page") != "" || len(page.rows) == projectsPerPage
+	if page.total != "" {
+		pages, _ := strconv.Atoi(got.header.Get("X-Total-Pages"))
+		page.pages = min(pages, maxPages)
+	}
 	return page, nil
 }

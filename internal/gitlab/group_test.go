@@ -2,6 +2,8 @@ package gitlab_test
 
 import (
 	"errors"
+	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -112,5 +114,21 @@ func TestGroupProjects_ends(t *testing.T) {
 	b.gitlab.Inject(gitlabtest.Fault{Match: listGroup, Status: 403, Body: `{"message":"403 Forbidden"}`, Skip: 3, Times: gitlabtest.Always})
 	if _, err := b.listed(gitlab.GroupFilter{}); !gitlab.IsKind(err, gitlab.KindForbidden) {
 		t.Errorf("a page is refused: %v", err)
+	}
+}
+
+// TestTrap_shortPage: GitLab filters rows after it has cut the page, so that a page can
+// be short although more follow.
+func TestTrap_shortPage(t *testing.T) {
+	client, _ := scripted(t, func(n int, w http.ResponseWriter, _ *http.Request) {
+		if n < 3 {
+			w.Header().Set("X-Next-Page", fmt.Sprint(n+1))
+		}
+		_, _ = fmt.Fprintf(w, `[{"id":%d,"path_with_namespace":"acme/app-%d"}]`, n, n)
+	})
+	n := 0
+	err := client.GroupProjects(t.Context(), "acme", gitlab.GroupFilter{}, func(gitlab.Project) error { n++; return nil })
+	if err != nil || n != 3 {
+		t.Errorf("%d of 3 projects, %v", n, err)
 	}
 }

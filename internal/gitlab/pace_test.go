@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -88,7 +90,8 @@ func TestPace_unannounced(t *testing.T) {
 	}); len(failed) > 0 {
 		t.Errorf("%d of 200 failed, the first with: %v", len(failed), failed[0])
 	}
-	// Seven windows; the first two teach, with at most one refusal for each worker.
+	// Seven windows. The first teaches, with at most one refusal for each worker, and the
+	// limit is questioned and confirmed after one more, and then after three.
 	if n := b.refused(); n > 30 {
 		t.Errorf("%d requests were refused", n)
 	}
@@ -134,5 +137,147 @@ func TestPace_refusedBesideThrottle(t *testing.T) {
 	}
 	if _, err := b.client.DeployTokens(ctx, b.project.ID); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestPace_shared: somebody else uses nearly all of the limit for a while, and so a
+// far too low one is learned. No request fails, and the rest is not used up at a crawl.
+func TestPace_shared(t *testing.T) {
+	const limit = 40
+	b := limited(t, gitlabtest.Limits{Project: gitlabtest.Rate{Requests: limit, Per: time.Second}})
+	use := func(n int) {
+		for range n {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.gitlab.URL+"/api/v4/projects/"+fmt.Sprint(b.project.ID), nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			req.Header.Set("Private-Token", b.token)
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_ = resp.Body.Close()
+		}
+	}
+	use(limit - 1)
+	var others sync.WaitGroup
+	others.Go(func() {
+		for range 2 {
+			time.Sleep(time.Second)
+			use(limit - 1)
+		}
+	})
+	begun := time.Now()
+	failed := b.together(5*limit, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 12*time.Second)
+		defer cancel()
+		_, err := b.client.Project(ctx, "acme/shop")
+		return err
+	})
+	others.Wait()
+	if len(failed) > 0 {
+		t.Errorf("%d of %d failed, the first with: %v", len(failed), 5*limit, failed[0])
+	}
+	t.Logf("%d requests took %s, with %d refusals", 5*limit, time.Since(begun).Round(time.Second), b.refused())
+}
+
+// scripted is a GitLab that gives the answers' headers by hand.
+func scripted(t *testing.T, answer func(n int, w http.ResponseWriter, r *http.Request)) (client *gitlab.Client, pauses func() []time.Duration) {
+	t.Helper()
+	t.Parallel()
+	b := &bench{T: t}
+	var (
+		mu sync.Mutex
+		n  int
+	)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		n++
+		number := n
+		mu.Unlock()
+		w.Header().Set("Content-Type", "application/json")
+		answer(number, w, r)
+	}))
+	t.Cleanup(server.Close)
+	client, err := gitlab.New(gitlab.Options{BaseURL: server.URL, Token: "t", Pause: func(d time.Duration) time.Duration {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.pauses = append(b.pauses, d)
+		return 0
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client, func() []time.Duration {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return slices.Clone(b.pauses)
+	}
+}
+
+func tell(w http.ResponseWriter, left int, resets time.Time) {
+	w.Header().Set("RateLimit-Remaining", fmt.Sprint(left))
+	w.Header().Set("RateLimit-Reset", fmt.Sprint(resets.Unix()))
+}
+
+// TestTrap_lateAnswerOfAnOldWindow: what it says of its window says nothing of the
+// next, which has already begun.
+func TestTrap_lateAnswerOfAnOldWindow(t *testing.T) {
+	begun := time.Now()
+	client, pauses := scripted(t, func(n int, w http.ResponseWriter, _ *http.Request) {
+		if n == 2 {
+			tell(w, 0, begun.Add(10*time.Second)) // of the window before
+		} else {
+			tell(w, 1999, begun.Add(70*time.Second))
+		}
+		_, _ = fmt.Fprint(w, "[]")
+	})
+	for range 3 {
+		if _, err := client.DeployTokens(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if made := pauses(); len(made) > 0 {
+		t.Errorf("pauses of %v, although 1,999 requests are left", made)
+	}
+}
+
+// TestTrap_anotherThrottle: registry authentication has one of its own.
+func TestTrap_anotherThrottle(t *testing.T) {
+	client, pauses := scripted(t, func(_ int, w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/jwt/auth") {
+			tell(w, 0, time.Now().Add(50*time.Second))
+			_, _ = fmt.Fprint(w, `{"token":"x"}`)
+			return
+		}
+		tell(w, 1999, time.Now().Add(50*time.Second))
+		_, _ = fmt.Fprint(w, "[]")
+	})
+	_ = client.VerifyPull(t.Context(), "acme/shop", "user", "secret") // what it proves is not asked here
+	before := len(pauses())
+	if _, err := client.DeployTokens(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if made := pauses()[before:]; len(made) > 0 {
+		t.Errorf("pauses of %v for the API, which has 1,999 requests left", made)
+	}
+}
+
+// TestPace_longThrottle: an hour is a period that administrators can set.
+func TestPace_longThrottle(t *testing.T) {
+	client, _ := scripted(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
+		tell(w, 0, time.Now().Add(50*time.Minute))
+		_, _ = fmt.Fprint(w, "[]")
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	if _, err := client.DeployTokens(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	_, err := client.DeployTokens(ctx, 1)
+	if e := wantKind(t, err, gitlab.KindTooLate); !strings.Contains(e.Error(), "50m0s") && !strings.Contains(e.Error(), "49m59s") {
+		t.Errorf("got %v", e)
 	}
 }

@@ -557,7 +557,7 @@ func TestTrap_postRefusedForGood(t *testing.T) {
 	b.token = b.gitlab.CreateAccessToken(b.gitlab.Member(b.project, gitlabtest.Developer), "api")
 	b.gitlab.Inject(gitlabtest.Fault{Match: listTokens, Status: 200, Body: "[]"})
 	_, err := b.newClient().MintDeployToken(t.Context(), b.request())
-	e := wantKind(t, err, gitlab.KindOther)
+	e := wantKind(t, err, gitlab.KindForbidden)
 	if e.Status != 403 || !strings.Contains(e.Advice, "Maintainer") || b.gitlab.CountRequests(postToken) != 1 {
 		t.Errorf("%v; %s; %d POSTs", e, e.Advice, b.gitlab.CountRequests(postToken))
 	}
