@@ -67,8 +67,16 @@ test_replacing_a_required_access_needs_the_label if {
 	count(denied(planned(["delete", "create"], state, state, {}))) == 1
 }
 
-test_destroying_one_that_is_not_required_is_allowed if {
-	count(denied(planned(["delete"], object.union(state, {"required": false}), null, {}))) == 0
+test_destroying_one_in_its_wind_down_needs_the_label if {
+	count(denied(planned(["delete"], object.union(state, {"required": false}), null, {}))) == 1
+}
+
+test_destroying_one_without_tokens_is_allowed if {
+	count(denied(planned(["delete"], object.union(state, {"required": false, "token_id": null}), null, {}))) == 0
+}
+
+test_destroying_an_import_needs_the_label if {
+	count(denied(planned(["delete"], object.union(state, {"required": null}), null, {}))) == 1
 }
 
 test_forgetting_tokens_needs_the_label if {
@@ -85,9 +93,36 @@ test_a_stated_fact_needs_the_label if {
 	count(denied(updated({"auto_devops_enabled": false, "required": false, "reason": "auto_devops_disabled"}))) == 1
 }
 
-test_no_overlap_needs_the_label if {
-	count(denied(updated({"generation": 2, "rotation": {"overlap_days": 0}}))) == 1
-	count(denied(updated({"rotation": {"overlap_days": 0}}))) == 0
+test_a_removed_argument_needs_the_label if {
+	always := object.union(state, {"mode": "always"})
+	count(denied(planned(["update"], always, object.union(state, {"required": false}), {}))) == 1
+	stated := object.union(state, {"auto_devops_enabled": true})
+	count(denied(planned(["update"], stated, object.union(state, {"required": false}), {}))) == 1
+}
+
+test_an_import_that_gitlab_says_is_not_required_is_allowed if {
+	imported := object.union(state, {"required": null, "mode": null})
+	count(denied(planned(["update"], imported, object.union(state, {"required": false}), {}))) == 0
+}
+
+test_an_import_with_mode_never_needs_the_label if {
+	imported := object.union(state, {"required": null, "mode": null})
+	count(denied(planned(["update"], imported, object.union(state, {"required": false, "mode": "never"}), {}))) == 1
+}
+
+test_an_unknown_outcome_needs_the_label if {
+	count(denied(planned(["update"], state, state, {"required": true}))) == 1
+	count(denied(planned(["update"], state, state, {"generation": true}))) == 1
+	count(denied(planned(["create"], null, state, {"required": true}))) == 0
+}
+
+test_an_unknown_scope_is_denied if {
+	count(denied(planned(["create"], null, state, {"scopes": [false, true]}))) == 1
+}
+
+test_no_overlap_is_denied_before_anything_rotates if {
+	count(denied(created({"rotation": {"overlap_days": 0}}))) == 1
+	count(labelled(updated({"rotation": {"overlap_days": 0}}))) == 1
 }
 
 test_the_label_approves_revocations_only if {

@@ -203,8 +203,10 @@ func (s *survey) excluded(projectPath string) bool {
 
 const (
 	hiddenProject = "GitLab shows no such project: it does not exist, or the provider's user has no access to it."
-	hiddenRole    = "GitLab does not say whether Auto DevOps is on: it hides that from users below the Maintainer role."
-	hiddenList    = "GitLab does not show the project's deploy tokens: it hides them from users below the Maintainer role."
+	// Also the whole instance can be in the middle of a change.
+	hiddenRegistry = "GitLab names no container registry for the project."
+	hiddenRole     = "GitLab does not say whether Auto DevOps is on: it hides that from users below the Maintainer role."
+	hiddenList     = "GitLab does not show the project's deploy tokens: it hides them from users below the Maintainer role."
 )
 
 // lookUp looks at a project of the explicit list.
@@ -232,6 +234,11 @@ func (s *survey) look(ctx context.Context, p gitlab.Project) error {
 		if undecidable := (*access.UndecidableError)(nil); errors.As(err, &undecidable) && undecidable.Fact != "auto_devops_enabled" {
 			f.hidden = capitalize(undecidable.Error()) + "."
 		}
+		s.note(p.Path, f)
+		return nil
+	}
+	if requirement.RegistryMissing {
+		f.hidden = hiddenRegistry
 		s.note(p.Path, f)
 		return nil
 	}

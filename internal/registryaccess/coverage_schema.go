@@ -25,6 +25,9 @@ import (
 // rotation happens, so that it is reached only where applies no longer happen.
 const defaultExpiringWithinDays = 14
 
+// mostExpiringWithinDays is far beyond any token's life.
+const mostExpiringWithinDays = 36500
+
 // coverageModel is the coverage data source as its schema has it.
 type coverageModel struct {
 	Group              types.String   `tfsdk:"group"`
@@ -120,7 +123,7 @@ func coverageArguments() map[string]schema.Attribute {
 			Validators: []validator.String{stringvalidator.UTF8LengthBetween(1, 255)},
 		},
 		"expiring_within_days": schema.Int64Attribute{
-			Optional: true, Validators: []validator.Int64{int64validator.AtLeast(0)},
+			Optional: true, Validators: []validator.Int64{int64validator.Between(0, mostExpiringWithinDays)},
 			MarkdownDescription: fmt.Sprintf("How many days before its expiry a token counts as expiring. With less than the `rotate_before_days` of the resources, "+
 				"it says that applies no longer happen. Default: %d.", defaultExpiringWithinDays),
 		},

@@ -155,6 +155,7 @@ func newFleet(t *testing.T) *driver {
 	archived := create("acme/archived", gitlabtest.ProjectOptions{})
 	d.gitlab.SetArchived(archived, true)
 	d.gitlab.SetRole(create("acme/hidden", gitlabtest.ProjectOptions{}), member, gitlabtest.NoRole)
+	d.gitlab.LeaveOut(create("acme/nowhere", gitlabtest.ProjectOptions{}), "container_registry_image_prefix")
 	strange := create("acme/strange", gitlabtest.ProjectOptions{})
 	d.gitlab.Override(strange, "visibility", "secret")
 	d.gitlab.HideProject(create("acme/invisible", gitlabtest.ProjectOptions{}), true)
@@ -173,6 +174,7 @@ var fleetCoverage = map[string]string{
 	"acme/archived":          "required, not covered",
 	"acme/hidden":            "required?, covered?, hidden",
 	"acme/strange":           "required?, covered?, hidden",
+	"acme/nowhere":           "required?, covered?, hidden",
 }
 
 func wantCoverage(t *testing.T, got map[string]any, want map[string]string) {
@@ -203,13 +205,13 @@ func TestCoverage_group(t *testing.T) {
 		"uncovered": {"acme/archived", "acme/shop"},
 		"expiring":  {"acme/platform/expiring"},
 		"unmanaged": {"acme/by-hand"},
-		"hidden":    {"acme/hidden", "acme/strange"},
+		"hidden":    {"acme/hidden", "acme/nowhere", "acme/strange"},
 	} {
 		if list := got[name].([]any); !slices.Equal(list, want) {
 			t.Errorf("%s is %v, want %v", name, list, want)
 		}
 	}
-	if totals := fmt.Sprint(got["totals"]); totals != "map[covered:4 expiring:1 hidden:2 projects:10 required:6 uncovered:2 unmanaged:1]" {
+	if totals := fmt.Sprint(got["totals"]); totals != "map[covered:4 expiring:1 hidden:3 projects:11 required:6 uncovered:2 unmanaged:1]" {
 		t.Errorf("totals are %s", totals)
 	}
 
@@ -225,7 +227,7 @@ func TestCoverage_group(t *testing.T) {
 	if d.gitlab.Writes() != 0 {
 		t.Error("a data source wrote")
 	}
-	// One page, and the tokens of all but the two that nobody can decide about.
+	// One page, and the tokens of all but the three that nobody can decide about.
 	if lists, tokens, all := d.gitlab.CountRequests(groupPath), d.gitlab.CountRequests(tokensPath), len(d.gitlab.Requests()); lists != 1 || tokens != 8 || all != 9 {
 		t.Errorf("%d pages, %d lists of tokens, %d requests in all", lists, tokens, all)
 	}
@@ -256,7 +258,7 @@ func TestCoverage_filters(t *testing.T) {
 		}
 		want := only(fleetCoverage, c.keep)
 		wantCoverage(t, got, want)
-		undecided := 2
+		undecided := 3
 		if n := d.gitlab.CountRequests(tokensPath) - before; n != len(want)-undecided {
 			t.Errorf("%s: %d lists of tokens for %d projects", name, n, len(want))
 		}
@@ -309,6 +311,7 @@ func TestCoverage_failsWhole(t *testing.T) {
 		"neither":                   {arguments{}, func(*driver) {}, "Invalid Attribute Combination"},
 		"no projects":               {arguments{"projects": []string{}}, func(*driver) {}, "at least 1"},
 		"a filter for a list":       {arguments{"projects": []string{"acme/shop"}, "include_archived": false}, func(*driver) {}, "Invalid Attribute Combination"},
+		"far too long":              {arguments{"group": "acme", "expiring_within_days": 200_000}, func(*driver) {}, "between 0 and 36500"},
 		"a URL as a group":          {arguments{"group": "https://gitlab.example.com/acme"}, func(*driver) {}, "without a host"},
 	} {
 		t.Run(name, func(t *testing.T) {

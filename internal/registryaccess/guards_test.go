@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/access"
 	"github.com/autodevops/terraform-provider-autodevops/internal/gitlabtest"
@@ -341,5 +342,32 @@ func TestGuard_spread(t *testing.T) {
 	d.mustBeSettled(nil)
 	if len(d.gitlab.ActiveTokens(d.project)) != 2 {
 		t.Error("a changed spread has made a token")
+	}
+}
+
+// TestGuard_stateWithoutRevision: a state of an older version gets the number in an
+// update of its own, which asks no clock: a plan that is applied days later does what
+// it has shown.
+func TestGuard_stateWithoutRevision(t *testing.T) {
+	d := newDriver(t)
+	d.mustApply(nil)
+	older := d.attributes(d.state)
+	older["docker_config_revision"] = tftypes.NewValue(tftypes.Number, nil)
+	d.state = tftypes.NewValue(d.resource.ValueType(), older)
+	d.gitlab.Clock.AdvanceDays(334) // the day before the window opens
+	if !d.refresh() {
+		t.Fatal(describe(d.last))
+	}
+	p := d.planChange(nil)
+	d.gitlab.Clock.AdvanceDays(3)
+	if !d.apply(p) {
+		t.Fatal(describe(d.last))
+	}
+	if n := len(d.gitlab.Tokens(d.project)); n != 1 {
+		t.Errorf("%d tokens after a plan that showed no rotation", n)
+	}
+	d.mustApply(nil)
+	if n := len(d.gitlab.Tokens(d.project)); n != 2 {
+		t.Errorf("%d tokens after the next plan", n)
 	}
 }

@@ -321,7 +321,7 @@ func (m *model) planTokens(a assessment) {
 // sameOutcome reports whether nothing that this provider computes would change.
 func (m model) sameOutcome(state model) bool {
 	return m.Required.Equal(state.Required) && m.Reason.Equal(state.Reason) && m.Explanation.Equal(state.Explanation) &&
-		m.DockerConfigJSON.Equal(state.DockerConfigJSON) && m.RotateAt.Equal(state.RotateAt) && m.Username.Equal(state.Username)
+		m.DockerConfigJSON.Equal(state.DockerConfigJSON) && m.Revision.Equal(state.Revision) && m.RotateAt.Equal(state.RotateAt) && m.Username.Equal(state.Username)
 }
 
 // planned gathers single attributes of a plan, and writes them all at once: the

@@ -7,3 +7,10 @@ data "autodevops_registry_coverage" "shops" {
 output "expiries" {
   value = { for path, project in data.autodevops_registry_coverage.shops.coverage : path => project.expires_at if project.covered == true }
 }
+
+output "uncovered" {
+  value = {
+    for path in data.autodevops_registry_coverage.shops.uncovered :
+    path => data.autodevops_registry_coverage.shops.coverage[path].explanation
+  }
+}

@@ -72,7 +72,7 @@ variable "secret_labels" {
 }
 
 variable "create_namespaces" {
-  description = "Whether to create the namespaces as well. Otherwise they must exist."
+  description = "Whether to create the namespaces as well, and to destroy each, with all that runs in it, when no project names it any more. Otherwise they must exist."
   type        = bool
   default     = false
   nullable    = false

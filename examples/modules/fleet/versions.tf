@@ -1,5 +1,5 @@
 terraform {
-  required_version = ">= 1.8" # provider-defined functions
+  required_version = ">= 1.7" # provider-defined functions: Terraform 1.8, OpenTofu 1.7
 
   required_providers {
     autodevops = {

@@ -77,7 +77,7 @@ var all = map[string]example{
 	},
 	"coverage of projects": {
 		files: []string{"data-sources/autodevops_registry_coverage/data-source_projects.tf"},
-		says:  []string{`"acme/shop" = "2`},
+		says:  []string{`"acme/shop" = "2`, `"acme/billing" = "Auto DevOps deploys a private project`},
 		also: func(w *world) {
 			w.CreateDeployToken(w.shop, access.DefaultName, access.NewUsername(w.shop.ID), w.Clock.Now().AddDate(0, 0, 300), "read_registry")
 		},

@@ -78,18 +78,20 @@ type pipeline struct {
 	Stages    []string          `yaml:"stages"`
 	Variables map[string]string `yaml:"variables"`
 	Plan      job               `yaml:"plan"`
+	Template  job               `yaml:".apply"`
 	Apply     job               `yaml:"apply"`
+	Revoke    job               `yaml:"apply-revocations"`
 }
 
 type job struct {
-	Stage         string   `yaml:"stage"`
-	Script        []string `yaml:"script"`
-	ResourceGroup string   `yaml:"resource_group"`
-	Rules         []struct {
-		If        string            `yaml:"if"`
-		Variables map[string]string `yaml:"variables"`
-	} `yaml:"rules"`
-	Artifacts struct {
+	Extends       string            `yaml:"extends"`
+	Stage         string            `yaml:"stage"`
+	Script        []string          `yaml:"script"`
+	Variables     map[string]string `yaml:"variables"`
+	ResourceGroup string            `yaml:"resource_group"`
+	Environment   string            `yaml:"environment"`
+	Rules         []struct{ When string }
+	Artifacts     struct {
 		Paths   []string          `yaml:"paths"`
 		Reports map[string]string `yaml:"reports"`
 	} `yaml:"artifacts"`
@@ -115,21 +117,21 @@ type runner struct {
 	env      []string
 }
 
-// run runs a job's script, with the variables of the rule with that condition.
-func (r *runner) run(j job, rule string, more ...string) (string, error) {
+// run runs a job's script.
+func (r *runner) run(j job, more ...string) (string, error) {
 	r.Helper()
+	script := j.Script
+	if j.Extends == ".apply" {
+		script = r.pipeline.Template.Script
+	}
 	variables := []string{}
-	for _, x := range j.Rules {
-		if strings.Contains(x.If, rule) {
-			for name, value := range x.Variables {
-				variables = append(variables, name+"="+value)
-			}
-		}
+	for name, value := range j.Variables {
+		variables = append(variables, name+"="+value)
 	}
 	for name, value := range r.pipeline.Variables {
 		variables = append(variables, name+"="+os.Expand(value, func(name string) string { return r.variable(name) }))
 	}
-	cmd := exec.CommandContext(r.Context(), "sh", "-eu", "-c", strings.Join(j.Script, "\n"))
+	cmd := exec.CommandContext(r.Context(), "sh", "-eu", "-c", strings.Join(script, "\n"))
 	cmd.Dir = r.dir
 	cmd.Env = slices.Concat([]string{"PATH=" + r.bin + ":" + os.Getenv("PATH"), "HOME=" + r.dir, "CHECKPOINT_DISABLE=1"}, r.env, variables, more)
 	out, err := cmd.CombinedOutput()
@@ -148,8 +150,8 @@ func (r *runner) variable(name string) string {
 }
 
 // TestPolicy_pipeline runs the scripts of the example pipeline, with the state in a
-// server that locks it: a merge request's plan, the apply after it, the nightly one,
-// and a merge request that wants to end an access.
+// server that locks it: a merge request's plan, the apply after it, another one at
+// night, a merge request that ends an access, and an old job that somebody repeats.
 func TestPolicy_pipeline(t *testing.T) {
 	t.Parallel()
 	opa := os.Getenv("OPA")
@@ -163,6 +165,7 @@ func TestPolicy_pipeline(t *testing.T) {
 	r := &runner{T: t, dir: t.TempDir(), bin: t.TempDir(), env: []string{
 		"TF_CLI_CONFIG_FILE=" + house.configFile, "GITLAB_PLAN_TOKEN=" + planToken, "CI_JOB_TOKEN=" + state.password,
 		"CI_API_V4_URL=" + url + "/api/v4", "CI_PROJECT_ID=42", "CI_MERGE_REQUEST_LABELS=",
+		"CI_COMMIT_SHA=newest", "CI_DEFAULT_BRANCH=main",
 	}}
 	read(t, "pipelines/gitlab/.gitlab-ci.yml", &r.pipeline)
 	for name, path := range map[string]string{"terraform": house.cli, "opa": opa} {
@@ -178,6 +181,9 @@ func TestPolicy_pipeline(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := os.WriteFile(filepath.Join(r.bin, "git"), []byte("#!/bin/sh\nprintf 'newest\\trefs/heads/main\\n'\n"), 0o700); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
 	config, err := os.ReadFile(filepath.Join(root, "pipelines/gitlab/main.tf"))
 	rules, err2 := os.ReadFile(filepath.Join(root, "policy/registry_access.rego"))
 	if err = errors.Join(err, err2); err != nil {
@@ -187,7 +193,7 @@ func TestPolicy_pipeline(t *testing.T) {
 	write("policy/registry_access.rego", string(rules))
 	apply := "GITLAB_APPLY_TOKEN=" + token
 
-	out, err := r.run(r.pipeline.Plan, "merge_request_event")
+	out, err := r.run(r.pipeline.Plan)
 	if err != nil || !strings.Contains(out, "Plan: 4 to add") {
 		t.Fatalf("the plan of the merge request: %v\n%s", err, out)
 	}
@@ -198,13 +204,13 @@ func TestPolicy_pipeline(t *testing.T) {
 	if w.Writes() != 0 || state.locked != 0 {
 		t.Errorf("a merge request wrote: %d requests to GitLab, %d locks", w.Writes(), state.locked)
 	}
-	if out, err = r.run(r.pipeline.Apply, `"push"`, apply); err != nil || !strings.Contains(out, "4 added") {
+	if out, err = r.run(r.pipeline.Apply, apply); err != nil || !strings.Contains(out, "4 added") {
 		t.Fatalf("the apply: %v\n%s", err, out)
 	}
 	if state.locked == 0 || len(w.ActiveTokens(w.shop)) != 1 {
 		t.Errorf("%d locks, %d tokens", state.locked, len(w.ActiveTokens(w.shop)))
 	}
-	if out, err = r.run(r.pipeline.Apply, `"schedule"`, apply); err != nil || !strings.Contains(out, "No changes.") {
+	if out, err = r.run(r.pipeline.Apply, apply); err != nil || !strings.Contains(out, "No changes.") {
 		t.Fatalf("the nightly apply: %v\n%s", err, out)
 	}
 	for _, secret := range w.Secrets() {
@@ -215,16 +221,19 @@ func TestPolicy_pipeline(t *testing.T) {
 
 	// Somebody takes the shop out.
 	write("main.tf", strings.Replace(w.written(string(config)), `"acme/shop"   = { namespace = "shop-production" }`, "", 1))
-	if out, err = r.run(r.pipeline.Plan, "merge_request_event"); err == nil || !strings.Contains(out, "revoked at once") {
+	if out, err = r.run(r.pipeline.Plan); err == nil || !strings.Contains(out, "revoked at once") {
 		t.Errorf("the policy lets an access end: %v\n%s", err, out)
 	}
-	if out, err = r.run(r.pipeline.Apply, `"schedule"`, apply); err == nil || len(w.ActiveTokens(w.shop)) != 1 {
-		t.Errorf("the nightly apply ends an access: %v\n%s", err, out)
+	if out, err = r.run(r.pipeline.Apply, apply); err == nil || len(w.ActiveTokens(w.shop)) != 1 {
+		t.Errorf("an apply ends an access: %v\n%s", err, out)
 	}
-	if out, err = r.run(r.pipeline.Plan, "merge_request_event", "CI_MERGE_REQUEST_LABELS=later,revoke-registry-access"); err != nil {
+	if out, err = r.run(r.pipeline.Plan, "CI_MERGE_REQUEST_LABELS=later,revoke-registry-access"); err != nil {
 		t.Errorf("the label approves nothing: %v\n%s", err, out)
 	}
-	if out, err = r.run(r.pipeline.Apply, `"push"`, apply); err != nil || len(w.ActiveTokens(w.shop)) != 0 {
+	if out, err = r.run(r.pipeline.Revoke, apply, "CI_COMMIT_SHA=older"); err == nil || !strings.Contains(out, "not the newest commit") || len(w.ActiveTokens(w.shop)) != 1 {
+		t.Errorf("an old job that is repeated: %v\n%s", err, out)
+	}
+	if out, err = r.run(r.pipeline.Revoke, apply); err != nil || len(w.ActiveTokens(w.shop)) != 0 {
 		t.Errorf("the approved apply: %v\n%s", err, out)
 	}
 }
@@ -234,13 +243,16 @@ func TestPipeline_declares(t *testing.T) {
 	t.Parallel()
 	var p pipeline
 	read(t, "pipelines/gitlab/.gitlab-ci.yml", &p)
-	for _, j := range []job{p.Plan, p.Apply} {
+	for _, j := range []job{p.Plan, p.Template} {
 		if !slices.Contains(p.Stages, j.Stage) || len(j.Artifacts.Paths) > 0 {
 			t.Errorf("stage %q, artifacts %v", j.Stage, j.Artifacts.Paths)
 		}
 	}
-	if p.Apply.ResourceGroup == "" {
+	if p.Template.ResourceGroup == "" {
 		t.Error("two applies can run at once")
+	}
+	if p.Revoke.Environment == "" || len(p.Revoke.Rules) != 1 || p.Revoke.Rules[0].When != "manual" {
+		t.Error("revocations happen by themselves")
 	}
 	var values struct {
 		Image struct{ Secrets []struct{ Name string } }

@@ -32,11 +32,20 @@ var changes = map[string]change{
 	"an unknown lifetime":    {after: `project = "acme/shop"` + "\n rotation = { expiration_days = terraform_data.later.output }", denies: "rotation is not known yet"},
 	"nothing":                {before: `project = "acme/shop"`, after: `project = "acme/shop"`},
 	"a rotation":             {before: `project = "acme/shop"`, after: `project = "acme/shop"` + "\n" + `rotate_when_changed = { incident = "1" }`},
-	"a rotation, no overlap": {before: `project = "acme/shop"`, after: `project = "acme/shop"` + "\n" + `rotate_when_changed = { incident = "1" }` + "\n rotation = { overlap_days = 0 }", denies: "overlap_days = 0", approved: true},
+	"a rotation, no overlap": {before: `project = "acme/shop"`, after: `project = "acme/shop"` + "\n" + `rotate_when_changed = { incident = "1" }` + "\n rotation = { overlap_days = 0 }", denies: "overlap_days = 0"},
 	"a removal":              {before: `project = "acme/shop"`, denies: "revoked at once", approved: true},
 	"another project":        {before: `project = "acme/shop"`, after: `project = "acme/worker"`, denies: "revoked at once", approved: true},
-	"mode never":             {before: `project = "acme/shop"`, after: `project = "acme/shop"` + "\n" + `mode = "never"`, denies: `mode = "never" ends`, approved: true},
-	"a stated fact":          {before: `project = "acme/shop"`, after: `project = "acme/shop"` + "\n auto_devops_enabled = false", denies: "auto_devops_enabled is stated", approved: true},
+	"mode never":             {before: `project = "acme/shop"`, after: `project = "acme/shop"` + "\n" + `mode = "never"`, denies: "mode ends", approved: true},
+	"a stated fact":          {before: `project = "acme/shop"`, after: `project = "acme/shop"` + "\n auto_devops_enabled = false", denies: "auto_devops_enabled ends", approved: true},
+	"mode always is removed": {
+		before: `project = "acme/shop"` + "\n" + `mode = "always"`, after: `project = "acme/shop"`, denies: "mode ends", approved: true,
+		does: func(w *world) {
+			off := false
+			w.SaveAutoDevOps(w.shop, &off)
+		},
+	},
+	"an unknown scope": {after: `project = "acme/shop"` + "\n" + `scopes = ["read_registry", terraform_data.later.output]`, denies: "scopes is not known yet"},
+	"an unknown fact":  {before: `project = "acme/shop"`, after: `project = "acme/shop"` + "\n visibility = terraform_data.later.output", denies: "may end it", approved: true},
 	"Auto DevOps goes off": {before: `project = "acme/shop"`, after: `project = "acme/shop"`, does: func(w *world) {
 		off := false
 		w.SaveAutoDevOps(w.shop, &off)

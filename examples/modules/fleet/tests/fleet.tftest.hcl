@@ -37,6 +37,7 @@ run "one_secret_for_each_namespace" {
     target = autodevops_registry_access.this["acme/worker"]
     values = {
       required           = true
+      rotate_at          = "2026-12-02T00:00:00Z"
       image_prefix       = "registry.gitlab.example.com/acme/worker"
       docker_config_json = "{\"auths\":{\"registry.gitlab.example.com\":{\"username\":\"worker\",\"password\":\"mock-token\",\"auth\":\"d29ya2VyOm1vY2stdG9rZW4=\"}}}"
     }
