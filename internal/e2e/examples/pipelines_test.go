@@ -181,7 +181,7 @@ func TestPolicy_pipeline(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(r.bin, "git"), []byte("#!/bin/sh\nprintf 'newest\\trefs/heads/main\\n'\n"), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(filepath.Join(r.bin, "git"), []byte("#!/bin/sh\nprintf 'newest\\trefs/heads/main\\n'\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	config, err := os.ReadFile(filepath.Join(root, "pipelines/gitlab/main.tf"))

@@ -1,6 +1,6 @@
 // Command release-check looks at a release before anybody else does: names and contents
-// of the archives, checksums, the registry's manifest, bills of materials with licenses,
-// and whether a CLI installs the provider from it.
+// of the archives, checksums, the registry's manifest, bills of materials, the licenses
+// of everything in the binaries, and whether a CLI installs the provider from it.
 package main
 
 import (
@@ -31,9 +31,6 @@ var platforms = []string{
 	"windows_386", "windows_amd64", "windows_arm64",
 }
 
-// licenses are those that a program under the MPL-2.0 may be built from.
-var licenses = []string{"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MPL-2.0"}
-
 // release is a release in a folder.
 type release struct {
 	dist, version string
@@ -52,6 +49,10 @@ func main() {
 }
 
 func run(dist, manifest, again string) error {
+	dist, err := filepath.Abs(dist)
+	if err != nil {
+		return err
+	}
 	r := release{dist: dist}
 	var metadata struct{ Version string }
 	if err := r.readJSON("metadata.json", &metadata); err != nil {
@@ -62,7 +63,7 @@ func run(dist, manifest, again string) error {
 		return err
 	}
 	for _, check := range []func() error{
-		r.archives, func() error { return r.manifest(manifest) }, r.bills, r.installs, func() error { return r.reproduced(again) },
+		r.archives, func() error { return r.manifest(manifest) }, r.bills, r.licensed, r.installs, func() error { return r.reproduced(again) },
 	} {
 		if err := check(); err != nil {
 			return err
@@ -126,10 +127,7 @@ func (r release) archives() error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", archive, err)
 		}
-		binary := name + "_v" + r.version
-		if strings.HasPrefix(platform, "windows") {
-			binary += ".exe"
-		}
+		binary := r.program(platform)
 		if want := []string{"LICENSE", binary}; !slices.Equal(slices.Sorted(maps.Keys(files)), want) {
 			return fmt.Errorf("%s holds %v, and should hold %v", archive, slices.Sorted(maps.Keys(files)), want)
 		}
@@ -185,49 +183,21 @@ func (r release) manifest(path string) error {
 	return nil
 }
 
-// bill is a bill of materials, as far as it is looked at.
-type bill struct {
-	Format     string `json:"bomFormat"`
-	Components []struct {
-		Name, Version string
-		Evidence      struct {
-			Licenses []struct {
-				License struct{ ID string }
-			}
-		}
-	}
-}
-
-// bills checks each platform's bill of materials, and the licenses in it.
+// bills checks that each platform has a bill of materials.
 func (r release) bills() error {
-	found, modules := map[string]int{}, 0
 	for _, platform := range platforms {
-		var b bill
-		if err := r.readJSON(r.file(platform+".cdx.json"), &b); err != nil {
+		var bill struct {
+			Format     string `json:"bomFormat"`
+			Components []struct{ Name string }
+		}
+		if err := r.readJSON(r.file(platform+".cdx.json"), &bill); err != nil {
 			return err
 		}
-		if b.Format != "CycloneDX" || len(b.Components) == 0 {
-			return fmt.Errorf("the bill of %s is %q with %d modules", platform, b.Format, len(b.Components))
-		}
-		clear(found)
-		modules = len(b.Components)
-		for _, c := range b.Components {
-			if len(c.Evidence.Licenses) == 0 {
-				return fmt.Errorf("%s %s has no license that could be recognized", c.Name, c.Version)
-			}
-			for _, l := range c.Evidence.Licenses {
-				if !slices.Contains(licenses, l.License.ID) {
-					return fmt.Errorf("%s %s has the license %s", c.Name, c.Version, l.License.ID)
-				}
-				found[l.License.ID]++
-			}
+		if bill.Format != "CycloneDX" || len(bill.Components) == 0 {
+			return fmt.Errorf("the bill of %s is %q with %d modules", platform, bill.Format, len(bill.Components))
 		}
 	}
-	fmt.Printf("licenses: %d modules", modules)
-	for _, id := range slices.Sorted(maps.Keys(found)) {
-		fmt.Printf(", %d %s", found[id], id)
-	}
-	fmt.Println()
+	fmt.Printf("bills of materials: %d\n", len(platforms))
 	return nil
 }
 
@@ -253,10 +223,10 @@ func (r release) installs() error {
 		return err
 	}
 	defer cli.Close()
-	if err := cli.Write(fmt.Sprintf("terraform {\n  required_providers {\n    autodevops = { source = \"autodevops/autodevops\", version = %q }\n  }\n}\n", r.version)); err != nil {
+	if err = cli.Write(fmt.Sprintf("terraform {\n  required_providers {\n    autodevops = { source = \"autodevops/autodevops\", version = %q }\n  }\n}\n", r.version)); err != nil {
 		return err
 	}
-	if _, err := cli.Run(ctx, "init", "-input=false"); err != nil {
+	if _, err = cli.Run(ctx, "init", "-input=false"); err != nil {
 		return err
 	}
 	out, err := cli.Run(ctx, "providers", "schema", "-json")
@@ -279,21 +249,11 @@ func (r release) reproduced(again string) error {
 	if err != nil {
 		return err
 	}
-	archive, err := zip.OpenReader(r.path(r.file(runtime.GOOS + "_" + runtime.GOARCH + ".zip")))
+	released, err := r.binary(runtime.GOOS + "_" + runtime.GOARCH)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = archive.Close() }()
-	f, err := archive.Open(name + "_v" + r.version)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }()
-	var released bytes.Buffer
-	if _, err := released.ReadFrom(f); err != nil {
-		return err
-	}
-	if !bytes.Equal(released.Bytes(), other) {
+	if !bytes.Equal(released, other) {
 		return errors.New("another build of the same commit has other bytes")
 	}
 	fmt.Println("reproducible: another build, in another folder, has the same bytes")
