@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/hashicorp/terraform-plugin-log/tflog"
 )
 
 // pacer holds requests back until GitLab will take them, so that many resources at
@@ -135,6 +137,7 @@ func (p *pacer) await(ctx context.Context, t *throttle, e *endpoint) error {
 		if err := tooLate(ctx, wait); err != nil {
 			return err
 		}
+		tflog.Debug(ctx, "GitLab: waiting until its limit allows more requests", map[string]any{"seconds": int(wait.Seconds()) + 1})
 		made := p.pause(wait)
 		if err := sleep(ctx, made); err != nil {
 			return err

@@ -13,6 +13,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/hashicorp/terraform-plugin-log/tflog"
 )
 
 const (
@@ -151,10 +153,26 @@ func (p retryPolicy) check(ctx context.Context, resp *http.Response, err error) 
 		if wait+spread > limit {
 			return false, &hintTooLateError{status: resp.StatusCode, wait: wait}
 		}
+		c.tellRetry(ctx, resp, err)
 		return true, nil
 	}
-	c.paused += unhintedPause(c.tries)
-	return c.paused <= patience, nil
+	if c.paused += unhintedPause(c.tries); c.paused > patience {
+		return false, nil
+	}
+	c.tellRetry(ctx, resp, err)
+	return true, nil
+}
+
+// tellRetry logs why a request is made again.
+func (c *call) tellRetry(ctx context.Context, resp *http.Response, err error) {
+	fields := map[string]any{"method": c.method, "tries": c.tries}
+	if resp != nil {
+		fields["status"] = resp.StatusCode
+	}
+	if err != nil {
+		fields["error"] = reasonOf(err)
+	}
+	tflog.Debug(ctx, "GitLab: the request will be repeated", fields)
 }
 
 // backoff is a retryablehttp.Backoff. Jitter keeps the ten requests that Terraform

@@ -170,7 +170,7 @@ terraform {
 `
 
 // house is what all tests share: a CLI, and a folder that it installs providers from.
-var house struct{ cli, configFile string }
+var house struct{ cli, configFile, provider string }
 
 func TestMain(m *testing.M) {
 	folder, err := os.MkdirTemp("", "examples")
@@ -206,6 +206,7 @@ func furnish(folder string) (err error) {
 	if err = errors.Join(err, err2); err != nil {
 		return err
 	}
+	house.provider = ours
 	house.configFile, err = terraform.Mirror(folder,
 		terraform.Plugin{Source: "autodevops/autodevops", Version: "0.1.0", Binary: ours},
 		terraform.Plugin{Source: "hashicorp/kubernetes", Version: "2.38.0", Binary: other},
