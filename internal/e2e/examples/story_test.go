@@ -66,7 +66,7 @@ func TestStory(t *testing.T) {
 func TestDebug(t *testing.T) {
 	t.Parallel()
 	w, env := newWorld(t)
-	served := exec.CommandContext(t.Context(), house.provider, "-debug") //nolint:gosec // built by this test
+	served := exec.CommandContext(t.Context(), house.provider, "-debug")
 	served.Env = append(os.Environ(), env...)
 	stdout, err := served.StdoutPipe()
 	if err == nil {
