@@ -5,7 +5,10 @@ data "autodevops_registry_coverage" "shops" {
 }
 
 output "expiries" {
-  value = { for path, project in data.autodevops_registry_coverage.shops.coverage : path => project.expires_at if project.covered == true }
+  value = {
+    for path, project in data.autodevops_registry_coverage.shops.coverage :
+    path => project.expires_at if project.covered == true
+  }
 }
 
 output "uncovered" {
