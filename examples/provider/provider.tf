@@ -2,7 +2,7 @@ terraform {
   required_providers {
     autodevops = {
       source  = "autodevops/autodevops"
-      version = "~> 0.1"
+      version = "~> 0.1.0"
     }
   }
 }

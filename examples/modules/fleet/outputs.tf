@@ -12,6 +12,7 @@ output "accesses" {
       rotate_at   = access.rotate_at
       ends_at     = access.ends_at
       last_change = access.last_change
+      retired     = access.retired_tokens
       unmanaged   = access.unmanaged_token_ids
     }
   }

@@ -7,7 +7,7 @@ terraform {
   required_providers {
     autodevops = {
       source  = "autodevops/autodevops"
-      version = ">= 0.1.0-dev"
+      version = "~> 0.1.0"
     }
     kubernetes = {
       source  = "hashicorp/kubernetes"

@@ -228,11 +228,11 @@ type stack struct {
 }
 
 // newStack prepares a CLI for a configuration in the lab, whose providers are the
-// real binaries.
-func (l *lab) newStack() *stack {
+// real binaries. more are further variables of its environment.
+func (l *lab) newStack(more ...string) *stack {
 	l.Helper()
 	configFile := house.released
-	env := []string{"GITLAB_BASE_URL=" + l.gitlab.URL, "GITLAB_TOKEN=" + l.token, "TF_VAR_kubernetes_token=" + house.cluster.AdminToken}
+	env := append(more, "GITLAB_BASE_URL="+l.gitlab.URL, "GITLAB_TOKEN="+l.token, "TF_VAR_kubernetes_token="+house.cluster.AdminToken)
 	if l.clock != "" {
 		configFile = house.clocked
 		env = append(env, "E2E_CLOCK="+l.clock)

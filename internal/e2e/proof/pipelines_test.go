@@ -5,6 +5,8 @@ package proof_test
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -82,6 +84,61 @@ func TestTwoPipelinesOneState(t *testing.T) {
 	load.expectNoFailure()
 	order.expectOrder()
 	s.settled()
+}
+
+// TestTwoMachinesOneState: the same from two folders, as of two runners, with the
+// state in the cluster as an example of the documentation has it.
+func TestTwoMachinesOneState(t *testing.T) {
+	l := newLab(t)
+	shop := l.newApp("acme/shop")
+	backend, err := os.ReadFile("../../../examples/pipelines/state/backend_kubernetes.tf")
+	l.must(err)
+	ca, err := os.ReadFile(house.cluster.CAFile)
+	l.must(err)
+	l.must(house.cluster.CreateNamespace(l.ctx, "terraform-state"))
+	var machines [2]*stack
+	for i := range machines {
+		machines[i] = l.newStack("KUBE_HOST="+house.cluster.URL, "KUBE_TOKEN="+house.cluster.AdminToken, "KUBE_CLUSTER_CA_CERT_DATA="+string(ca))
+	}
+	configure := func(arguments string) {
+		for _, s := range machines {
+			s.write(fmt.Sprintf(`
+resource "autodevops_registry_access" "app" {
+  project = %q
+  %s
+}
+`, shop.path, arguments) + s.secretOf(secretName, "autodevops_registry_access.app.docker_config_json") + string(backend))
+		}
+	}
+	race := func() {
+		_, failed := together(
+			func() (string, error) { return machines[0].tryApply("-lock-timeout=60s") },
+			func() (string, error) { return machines[1].tryApply("-lock-timeout=60s") })
+		for _, err := range failed {
+			l.must(err)
+		}
+	}
+	configure("")
+	for _, s := range machines {
+		s.init()
+	}
+	order := l.guard(shop)
+	race()
+	load := l.pullAll(shop, secretName)
+	configure(`rotate_when_changed = { round = "1" }`)
+	race()
+	aMoment()
+	if live := l.gitlab.ActiveTokens(shop.Project); len(live) != 2 {
+		t.Errorf("%d tokens after two applies of one creation and of one rotation", len(live))
+	}
+	load.expectNoFailure()
+	order.expectOrder()
+	for _, s := range machines {
+		s.settled()
+		if _, err := os.Stat(filepath.Join(s.cli.Dir, "terraform.tfstate")); err == nil {
+			t.Error("there is a state beside the cluster's")
+		}
+	}
 }
 
 // TestTwoPipelinesTwoStates: nobody locks, because nobody knows of the other: two
