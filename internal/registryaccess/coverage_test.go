@@ -350,3 +350,22 @@ func TestCoverage_large(t *testing.T) {
 		t.Errorf("%d pages and %d lists of tokens", lists, tokens)
 	}
 }
+
+// TestCoverage_tokensRefused: Auto DevOps is shown and the deploy tokens are not, as to
+// a custom role.
+func TestCoverage_tokensRefused(t *testing.T) {
+	d := newDriver(t)
+	d.gitlab.Inject(gitlabtest.Fault{Match: tokensPath, Status: http.StatusForbidden, Body: `{"message":"403 Forbidden"}`, Times: gitlabtest.Always})
+	got, diags := d.coverage(arguments{"projects": []string{"acme/shop"}})
+	if len(diags) > 0 {
+		t.Fatal(describe(diags))
+	}
+	wantCoverage(t, got, map[string]string{"acme/shop": "required, covered?, hidden"})
+	if totals := fmt.Sprint(got["totals"]); totals != "map[covered:0 expiring:0 hidden:1 projects:1 required:1 uncovered:0 unmanaged:0]" {
+		t.Errorf("totals are %s", totals)
+	}
+
+	d.gitlab.SetVisibility(d.project, "public")
+	got, _ = d.coverage(arguments{"projects": []string{"acme/shop"}})
+	wantCoverage(t, got, map[string]string{"acme/shop": "not required, covered?"})
+}
