@@ -300,7 +300,10 @@ func TestCoverage_failsWhole(t *testing.T) {
 		spoil     func(*driver)
 		says      string
 	}{
-		"tokens cannot be listed":   {group, fault(tokensPath, http.StatusInternalServerError), "500"},
+		"tokens cannot be listed": {group, fault(tokensPath, http.StatusInternalServerError), "500"},
+		"a proxy refuses": {group, func(d *driver) {
+			d.gitlab.Inject(gitlabtest.Fault{Match: tokensPath, Status: http.StatusForbidden, Body: "<html>no</html>", Times: gitlabtest.Always})
+		}, "403"},
 		"the group cannot be":       {group, fault(groupPath, http.StatusInternalServerError), "500"},
 		"a project cannot be read":  {list, fault("GET /projects/:id", http.StatusInternalServerError), "500"},
 		"a proxy strips the token":  {list, fault("GET /user", http.StatusUnauthorized), "Could not check the provider's token"},
