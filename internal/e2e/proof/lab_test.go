@@ -232,7 +232,7 @@ type stack struct {
 func (l *lab) newStack(more ...string) *stack {
 	l.Helper()
 	configFile := house.released
-	env := append(more, "GITLAB_BASE_URL="+l.gitlab.URL, "GITLAB_TOKEN="+l.token, "TF_VAR_kubernetes_token="+house.cluster.AdminToken)
+	env := append([]string{"GITLAB_BASE_URL=" + l.gitlab.URL, "GITLAB_TOKEN=" + l.token, "TF_VAR_kubernetes_token=" + house.cluster.AdminToken}, more...)
 	if l.clock != "" {
 		configFile = house.clocked
 		env = append(env, "E2E_CLOCK="+l.clock)
