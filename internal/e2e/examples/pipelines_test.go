@@ -262,19 +262,31 @@ func TestPipeline_declares(t *testing.T) {
 		t.Errorf("the chart's values name %v", values.Image.Secrets)
 	}
 	var object struct {
-		APIVersion, Kind string
-		Spec             struct {
-			Interval, ApprovePlan      string
-			DestroyResourcesOnDeletion bool
-			WriteOutputsToSecret       struct{ Outputs []string }
-		}
+		Kind string `yaml:"kind"`
+		Spec struct {
+			ApprovePlan string                  `yaml:"approvePlan"`
+			Destroys    *bool                   `yaml:"destroyResourcesOnDeletion"`
+			Vars        []struct{ Name string } `yaml:"vars"`
+			ToSecret    struct {
+				Outputs []string `yaml:"outputs"`
+			} `yaml:"writeOutputsToSecret"`
+		} `yaml:"spec"`
 	}
 	read(t, "pipelines/flux/terraform.yaml", &object)
 	config, err := os.ReadFile(filepath.Join(root, "pipelines/flux/main.tf"))
-	if err != nil || object.Kind != "" && object.Kind != "Terraform" {
-		t.Fatal(err, object.Kind)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, output := range object.Spec.WriteOutputsToSecret.Outputs {
+	if spec := object.Spec; object.Kind != "Terraform" || spec.ApprovePlan != "auto" || spec.Destroys == nil || *spec.Destroys ||
+		len(spec.Vars) == 0 || len(spec.ToSecret.Outputs) == 0 {
+		t.Errorf("the object is %+v", object)
+	}
+	for _, v := range object.Spec.Vars {
+		if !strings.Contains(string(config), fmt.Sprintf("variable %q", v.Name)) {
+			t.Errorf("the configuration has no variable %s", v.Name)
+		}
+	}
+	for _, output := range object.Spec.ToSecret.Outputs {
 		if !strings.Contains(string(config), fmt.Sprintf("output %q", output)) {
 			t.Errorf("the configuration has no output %s", output)
 		}
