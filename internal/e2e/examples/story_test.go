@@ -83,6 +83,9 @@ func TestDebug(t *testing.T) {
 		}
 	}
 	go func() { _, _ = io.Copy(io.Discard, stdout) }()
+	if isTofu(t) { // whose default host is another
+		attach = strings.ReplaceAll(attach, "registry.terraform.io", "registry.opentofu.org")
+	}
 	// Only the attached provider knows the token.
 	cli := installed(t, "TF_REATTACH_PROVIDERS="+attach)
 	if err := cli.Write(sources + "resource \"autodevops_registry_access\" \"shop\" {\n project = \"acme/shop\"\n}\n"); err != nil {
