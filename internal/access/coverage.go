@@ -1,9 +1,6 @@
 package access
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // Coverage says whether deploy tokens give a project the registry access that it
 // needs.
@@ -30,7 +27,7 @@ func Cover(now time.Time, projectID int64, tokens []DeployToken, name string) Co
 			c.Token = &t
 		}
 	}
-	c.Unmanaged = slices.Compact(Foreign(active, projectID))
+	c.Unmanaged = Foreign(active, projectID)
 	return c
 }
 

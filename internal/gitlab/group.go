@@ -3,20 +3,18 @@ package gitlab
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strconv"
 	"sync"
-	"sync/atomic"
 
 	gogitlab "gitlab.com/gitlab-org/api/client-go/v2"
+	"golang.org/x/sync/errgroup"
 )
 
-const (
-	projectsPerPage = 100
-	// pagesAtOnce is how many pages of a group's list are read side by side.
-	pagesAtOnce = 8
-)
+// pagesAtOnce is how many pages of a group's list are read side by side.
+const pagesAtOnce = 8
+
+func listing(group string) (action string) { return "list the projects of group " + group }
 
 // GroupFilter says which of a group's projects are listed; the zero value leaves
 // out none.
@@ -30,8 +28,8 @@ type GroupFilter struct {
 // GroupProjects calls each once for every project below a group that the caller can
 // see, one at a time but in no certain order, while further pages are on their way.
 // The group's full path or numeric id names it. Projects that are shared with the
-// group are left out, and so are, by GitLab, those in deletion. An error of each ends
-// the list, and is returned. A list whose length changes while it is read is read
+// group are left out; whether those in deletion are depends on GitLab's version. An
+// error of each ends the list, and is returned. A list whose length changes while it is read is read
 // again, since a project may then have moved to a page already read. That does not show
 // where one project goes and another comes in the same moment, nor above 10,000
 // projects, of which GitLab tells no length.
@@ -49,7 +47,7 @@ func (c *Client) GroupProjects(ctx context.Context, group string, filter GroupFi
 			return err
 		}
 	}
-	return &Error{Action: "list the projects of group " + group, Said: "the list kept changing while it was read", Advice: "Try again."}
+	return unsteady(listing(group), "Try again.")
 }
 
 // eachRow reads the pages of a group's list, several side by side. The list is not
@@ -68,7 +66,7 @@ func (c *Client) eachRow(ctx context.Context, path string, filter GroupFilter, e
 		page := first
 		for number := 2; page.more; number++ {
 			if number > maxPages {
-				return false, &Error{Action: "list the projects of group " + path, Said: fmt.Sprintf("the list did not end after %d pages", maxPages)}
+				return false, endless(listing(path))
 			}
 			if page, err = c.groupPage(ctx, path, filter, number); err != nil {
 				return false, err
@@ -82,13 +80,12 @@ func (c *Client) eachRow(ctx context.Context, path string, filter GroupFilter, e
 
 	var (
 		mu      sync.Mutex
-		workers sync.WaitGroup
-		next    atomic.Int64
+		workers errgroup.Group // which of the errors counts is decided below
 		failed  error
 	)
+	workers.SetLimit(pagesAtOnce)
 	steady = true
-	next.Store(1)
-	take := func(page groupPage, err error) (goOn bool) {
+	take := func(page groupPage, err error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if err == nil && failed == nil {
@@ -99,18 +96,14 @@ func (c *Client) eachRow(ctx context.Context, path string, filter GroupFilter, e
 			failed = err
 			cancel()
 		}
-		return failed == nil
 	}
-	for range min(pagesAtOnce, first.pages-1) {
-		workers.Go(func() {
-			for number := int(next.Add(1)); number <= first.pages; number = int(next.Add(1)) {
-				if !take(c.groupPage(ctx, path, filter, number)) {
-					return
-				}
-			}
+	for number := 2; number <= first.pages; number++ {
+		workers.Go(func() error {
+			take(c.groupPage(ctx, path, filter, number))
+			return nil
 		})
 	}
-	workers.Wait()
+	_ = workers.Wait()
 	return steady, failed
 }
 
@@ -134,9 +127,9 @@ type groupPage struct {
 }
 
 func (c *Client) groupPage(ctx context.Context, path string, filter GroupFilter, number int) (groupPage, error) {
-	action := "list the projects of group " + path
+	action := listing(path)
 	query := &gogitlab.ListGroupProjectsOptions{
-		ListOptions:      gogitlab.ListOptions{Page: int64(number), PerPage: projectsPerPage, OrderBy: "id", Sort: "asc"},
+		ListOptions:      gogitlab.ListOptions{Page: int64(number), PerPage: perPage, OrderBy: "id", Sort: "asc"},
 		IncludeSubGroups: new(!filter.DirectOnly), WithShared: new(false),
 	}
 	if filter.WithoutArchived {
@@ -158,8 +151,7 @@ func (c *Client) groupPage(ctx context.Context, path string, filter GroupFilter,
 			return groupPage{}, c.garbled(action, got)
 		}
 	}
-	// A full page is followed also when a proxy dropped the header.
-	page.more = got.header.Get("X-Next-Page") != "" || len(page.rows) == projectsPerPage
+	page.more = moreAfter(got, len(page.rows))
 	if page.total != "" {
 		pages, _ := strconv.Atoi(got.header.Get("X-Total-Pages"))
 		page.pages = min(pages, maxPages)

@@ -114,7 +114,7 @@ func (c *Client) ProjectOnce(ctx context.Context, ref, path string) (Project, er
 		}
 		listed, err := c.shared.lists.get(ctx, group, true, func() (map[string]Project, error) { return c.listGroup(ctx, group) })
 		if ctx.Err() != nil {
-			return Project{}, c.noAnswer("list the projects of group "+group, ctx.Err())
+			return Project{}, c.noAnswer(listing(group), ctx.Err())
 		}
 		if project, ok := listed[strings.ToLower(ref)]; err == nil && ok {
 			return project, nil

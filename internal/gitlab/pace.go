@@ -23,9 +23,10 @@ type pacer struct {
 	next  http.RoundTripper
 	pause func(time.Duration) time.Duration
 
-	mu        sync.Mutex
-	throttles map[string]*throttle
-	endpoints map[string]*endpoint
+	mu sync.Mutex
+	// api is the throttle of the API, other that of everything else.
+	api, other *throttle
+	endpoints  []*endpoint
 }
 
 // turn is a queue: who waits for GitLab holds it, and the others wait for him, in the
@@ -43,6 +44,7 @@ type throttle struct {
 
 // endpoint is one that has a limit of its own.
 type endpoint struct {
+	path        *regexp.Regexp
 	turn        turn
 	closedUntil time.Time
 	// window is its length, as a refusal has told it; zero before that.
@@ -60,8 +62,6 @@ type endpoint struct {
 }
 
 const (
-	areaAPI   = "API"
-	areaOther = "other"
 	// mostContent bounds for how long a limit that was confirmed again and again is
 	// not questioned: others who share it may have gone.
 	mostContent = 15
@@ -69,18 +69,15 @@ const (
 	longestThrottle = time.Hour
 )
 
-var limitedEndpoints = map[string]*regexp.Regexp{
-	"project":        regexp.MustCompile(`/api/v4/projects/[^/]+$`),
-	"group projects": regexp.MustCompile(`/api/v4/groups/[^/]+/projects$`),
+var limitedPaths = []*regexp.Regexp{
+	regexp.MustCompile(`/api/v4/projects/[^/]+$`),
+	regexp.MustCompile(`/api/v4/groups/[^/]+/projects$`),
 }
 
 func newPacer(next http.RoundTripper, pause func(time.Duration) time.Duration) *pacer {
-	p := &pacer{next: next, pause: pause, throttles: map[string]*throttle{}, endpoints: map[string]*endpoint{}}
-	for _, area := range []string{areaAPI, areaOther} {
-		p.throttles[area] = &throttle{turn: make(turn, 1)}
-	}
-	for name := range limitedEndpoints {
-		p.endpoints[name] = &endpoint{turn: make(turn, 1)}
+	p := &pacer{next: next, pause: pause, api: &throttle{turn: make(turn, 1)}, other: &throttle{turn: make(turn, 1)}}
+	for _, path := range limitedPaths {
+		p.endpoints = append(p.endpoints, &endpoint{path: path, turn: make(turn, 1)})
 	}
 	return p
 }
@@ -102,16 +99,16 @@ func (p *pacer) RoundTrip(req *http.Request) (*http.Response, error) {
 func (p *pacer) limitsOf(req *http.Request) (*throttle, *endpoint) {
 	path := req.URL.EscapedPath()
 	if !strings.Contains(path, "/api/v4/") {
-		return p.throttles[areaOther], nil
+		return p.other, nil
 	}
 	if req.Method == http.MethodGet {
-		for name, pattern := range limitedEndpoints {
-			if pattern.MatchString(path) {
-				return p.throttles[areaAPI], p.endpoints[name]
+		for _, e := range p.endpoints {
+			if e.path.MatchString(path) {
+				return p.api, e
 			}
 		}
 	}
-	return p.throttles[areaAPI], nil
+	return p.api, nil
 }
 
 // await waits until nothing speaks against the request, and counts it.
@@ -247,9 +244,7 @@ func (e *endpoint) refused(resp *http.Response, now time.Time) {
 	if !hinted || now.Before(e.closedUntil) {
 		return // the others that were on their way
 	}
-	if hint > maxHint {
-		hint = maxHint
-	}
+	hint = min(hint, maxHint)
 	if !e.begun.IsZero() && e.passed > 0 {
 		e.content = 0
 		if near(e.passed, e.learned) {

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	tokensPerPage = 100
+	perPage = 100
 	// maxPages bounds a list whose server never says that it ends.
 	maxPages = 1000
 )
@@ -59,7 +59,7 @@ func (c *Client) DeployTokens(ctx context.Context, projectID int64) ([]access.De
 			return tokens, nil
 		}
 	}
-	return nil, &Error{Action: action, Said: "the list kept changing while it was read", Advice: "Apply again."}
+	return nil, unsteady(action, "Apply again.")
 }
 
 // listTokens reads all pages. The list is not steady if its length changed
@@ -68,7 +68,7 @@ func (c *Client) listTokens(ctx context.Context, action string, projectID int64)
 	var total string
 	steady = true
 	for page := 1; page <= maxPages; page++ {
-		query := &gogitlab.ListOptions{Page: int64(page), PerPage: tokensPerPage}
+		query := &gogitlab.ListOptions{Page: int64(page), PerPage: perPage}
 		got, err := c.request(ctx, http.MethodGet, tokensPath(projectID), query)
 		if err != nil {
 			return nil, false, c.noAnswer(action, err)
@@ -86,12 +86,25 @@ func (c *Client) listTokens(ctx context.Context, action string, projectID int64)
 		}
 		total = got.header.Get("X-Total")
 		// Links carry the host that GitLab thinks it has, so pages go by number.
-		// A full page is followed also when a proxy dropped the header.
-		if got.header.Get("X-Next-Page") == "" && len(rows) < tokensPerPage {
+		if !moreAfter(got, len(rows)) {
 			return withoutRepeats(tokens), steady, nil
 		}
 	}
-	return nil, false, &Error{Action: action, Said: fmt.Sprintf("the list did not end after %d pages", maxPages)}
+	return nil, false, endless(action)
+}
+
+// moreAfter reports whether a page is not the last. A full one is followed also when
+// a proxy dropped the header.
+func moreAfter(got answer, rows int) bool {
+	return got.header.Get("X-Next-Page") != "" || rows == perPage
+}
+
+func endless(action string) *Error {
+	return &Error{Action: action, Said: fmt.Sprintf("the list did not end after %d pages", maxPages)}
+}
+
+func unsteady(action, advice string) *Error {
+	return &Error{Action: action, Said: "the list kept changing while it was read", Advice: advice}
 }
 
 func readTokens(body []byte) ([]access.DeployToken, bool) {

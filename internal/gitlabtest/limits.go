@@ -82,10 +82,7 @@ func (s *Server) throttled(x *exchange, route string) bool {
 
 // tellThrottle writes the throttle's headers, and reports whether it refuses.
 func (s *Server) tellThrottle(x *exchange, limit Rate, w *window, now time.Time) bool {
-	perMinute := limit.Requests
-	if limit.Per != time.Minute {
-		perMinute = int(float64(limit.Requests) * float64(time.Minute) / float64(limit.Per))
-	}
+	perMinute := int64(limit.Requests) * int64(time.Minute) / int64(limit.Per)
 	h := x.Header()
 	h.Set("RateLimit-Limit", fmt.Sprint(perMinute))
 	h.Set("RateLimit-Observed", fmt.Sprint(w.n))
