@@ -3,6 +3,7 @@ package registryaccess
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -33,9 +34,7 @@ var (
 
 // CoverageDataSource is the autodevops_registry_coverage data source: which
 // projects of a fleet need registry access, and which have it.
-type CoverageDataSource struct {
-	backend *Backend
-}
+type CoverageDataSource struct{ dataSource }
 
 // NewCoverageDataSource returns the data source.
 func NewCoverageDataSource() datasource.DataSource { return &CoverageDataSource{} }
@@ -45,22 +44,10 @@ func (d *CoverageDataSource) Metadata(_ context.Context, req datasource.Metadata
 	resp.TypeName = req.ProviderTypeName + "_registry_coverage"
 }
 
-// Configure implements datasource.DataSourceWithConfigure.
-func (d *CoverageDataSource) Configure(_ context.Context, req datasource.ConfigureRequest, resp *datasource.ConfigureResponse) {
-	backend, diags := backendOf(req.ProviderData)
-	resp.Diagnostics.Append(diags...)
-	d.backend = backend
-}
-
 // Read implements datasource.DataSource.
 func (d *CoverageDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
 	var m coverageModel
-	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	if d.backend == nil {
-		resp.Diagnostics.AddError("Cannot read without a configured provider", "The configuration of the provider is not known yet.")
+	if !d.begin(ctx, req, resp, &m) {
 		return
 	}
 	timeout, diags := m.Timeouts.Read(ctx, coverageTimeout)
@@ -97,10 +84,6 @@ type survey struct {
 
 	mu    sync.Mutex
 	found map[string]finding
-	// tokenChecked: GitLab knows the provider's token, so a missing project is not
-	// only missing for an anonymous caller.
-	tokenChecked sync.Once
-	tokenErr     error
 }
 
 // finding is what is found out about one project.
@@ -118,9 +101,8 @@ func (f finding) required() bool  { return f.requirement != nil && f.requirement
 func (f finding) covered() bool   { return f.coverage != nil && f.coverage.Token != nil }
 func (f finding) unmanaged() bool { return f.coverage != nil && len(f.coverage.Unmanaged) > 0 }
 
-func (s *survey) uncovered(f finding) bool {
-	return f.required() && f.coverage != nil && !f.covered()
-}
+func (f finding) uncovered() bool { return f.required() && f.coverage != nil && !f.covered() }
+func (f finding) isHidden() bool  { return f.hidden != "" }
 
 func (s *survey) expiring(f finding) bool {
 	return f.required() && f.coverage != nil && f.coverage.Expiring(s.now, s.within)
@@ -184,8 +166,9 @@ func (s *survey) run(ctx context.Context) error {
 			return ctx.Err()
 		})
 	}
+	checkToken := sync.OnceValue(func() error { return s.backend.GitLab.CheckToken(ctx) })
 	for _, ref := range s.projects {
-		workers.Go(func() error { return s.lookUp(ctx, ref) })
+		workers.Go(func() error { return s.lookUp(ctx, ref, checkToken) })
 	}
 	if err := workers.Wait(); err != nil { // before the list's error, which may be only the end that this one has put to it
 		return err
@@ -209,16 +192,17 @@ const (
 	hiddenList     = "GitLab does not show the project's deploy tokens: it hides them from users below the Maintainer role."
 )
 
-// lookUp looks at a project of the explicit list.
-func (s *survey) lookUp(ctx context.Context, ref string) error {
+// lookUp looks at a project of the explicit list. One that is missing is a finding
+// only if GitLab knows the provider's token: to an anonymous caller all are missing.
+func (s *survey) lookUp(ctx context.Context, ref string, checkToken func() error) error {
 	p, err := s.backend.GitLab.Project(ctx, ref)
 	switch {
 	case gitlab.IsKind(err, gitlab.KindProjectNotFound):
-		s.tokenChecked.Do(func() { s.tokenErr = s.backend.GitLab.CheckToken(ctx) })
-		if s.tokenErr == nil {
-			s.note(ref, finding{hidden: hiddenProject})
+		if err := checkToken(); err != nil {
+			return err
 		}
-		return s.tokenErr
+		s.note(ref, finding{hidden: hiddenProject})
+		return nil
 	case err != nil:
 		return err
 	}
@@ -274,43 +258,37 @@ func (s *survey) note(key string, f finding) {
 // fill writes the results.
 func (m *coverageModel) fill(s *survey) {
 	m.ID = types.StringValue(s.id())
-	rows, required, covered := map[string]attr.Value{}, 0, 0
+	rows := map[string]attr.Value{}
 	for key, f := range s.found {
 		rows[key] = s.row(f)
-		if f.required() {
-			required++
-			if f.covered() {
-				covered++
-			}
-		}
 	}
 	m.Coverage = types.MapValueMust(coverageType, rows)
 
-	totals := map[string]attr.Value{
-		"projects": types.Int64Value(int64(len(rows))), "required": types.Int64Value(int64(required)), "covered": types.Int64Value(int64(covered)),
-	}
-	for name, list := range map[string]struct {
-		value *types.List
-		has   func(finding) bool
+	keys := slices.Sorted(maps.Keys(s.found))
+	totals := map[string]attr.Value{}
+	for name, kind := range map[string]struct {
+		is func(finding) bool
+		// list is where their paths go; nil for what is only counted.
+		list *types.List
 	}{
-		"uncovered": {&m.Uncovered, s.uncovered},
-		"expiring":  {&m.Expiring, s.expiring},
-		"unmanaged": {&m.Unmanaged, finding.unmanaged},
-		"hidden":    {&m.Hidden, func(f finding) bool { return f.hidden != "" }},
+		"projects":  {is: func(finding) bool { return true }},
+		"required":  {is: finding.required},
+		"covered":   {is: func(f finding) bool { return f.required() && f.covered() }},
+		"uncovered": {is: finding.uncovered, list: &m.Uncovered},
+		"expiring":  {is: s.expiring, list: &m.Expiring},
+		"unmanaged": {is: finding.unmanaged, list: &m.Unmanaged},
+		"hidden":    {is: finding.isHidden, list: &m.Hidden},
 	} {
-		var paths []string
-		for key, f := range s.found {
-			if list.has(f) {
-				paths = append(paths, key)
+		paths := []attr.Value{}
+		for _, key := range keys {
+			if kind.is(s.found[key]) {
+				paths = append(paths, types.StringValue(key))
 			}
 		}
-		slices.Sort(paths)
-		elements := make([]attr.Value, 0, len(paths))
-		for _, p := range paths {
-			elements = append(elements, types.StringValue(p))
-		}
-		*list.value = types.ListValueMust(types.StringType, elements)
 		totals[name] = types.Int64Value(int64(len(paths)))
+		if kind.list != nil {
+			*kind.list = types.ListValueMust(types.StringType, paths)
+		}
 	}
 	m.Totals = types.ObjectValueMust(totalsType, totals)
 }
@@ -318,7 +296,7 @@ func (m *coverageModel) fill(s *survey) {
 func (s *survey) row(f finding) attr.Value {
 	row := map[string]attr.Value{
 		"project_id": types.Int64Null(), "required": types.BoolNull(), "reason": types.StringNull(), "explanation": types.StringValue(f.hidden),
-		"hidden": types.BoolValue(f.hidden != ""), "covered": types.BoolNull(), "token_id": types.Int64Null(), "expires_at": timeValue(time.Time{}),
+		"hidden": types.BoolValue(f.isHidden()), "covered": types.BoolNull(), "token_id": types.Int64Null(), "expires_at": timeValue(time.Time{}),
 		"expiring": types.BoolNull(), "unmanaged_token_ids": types.ListNull(types.Int64Type),
 	}
 	if f.projectID != 0 {
@@ -327,7 +305,7 @@ func (s *survey) row(f finding) attr.Value {
 	if f.requirement != nil {
 		row["required"] = types.BoolValue(f.requirement.Required)
 		row["reason"] = types.StringValue(string(f.requirement.Reason))
-		if f.hidden == "" {
+		if !f.isHidden() {
 			row["explanation"] = types.StringValue(f.requirement.Reason.Explanation())
 		}
 	}

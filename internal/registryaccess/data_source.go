@@ -22,7 +22,11 @@ var (
 
 // DataSource is the autodevops_registry_access data source: the assessment of one
 // project, without managing anything.
-type DataSource struct {
+type DataSource struct{ dataSource }
+
+// dataSource is what the data sources of this package have in common.
+type dataSource struct {
+	// backend is nil while the provider's configuration is not known.
 	backend *Backend
 }
 
@@ -65,10 +69,24 @@ func (d *DataSource) Metadata(_ context.Context, req datasource.MetadataRequest,
 }
 
 // Configure implements datasource.DataSourceWithConfigure.
-func (d *DataSource) Configure(_ context.Context, req datasource.ConfigureRequest, resp *datasource.ConfigureResponse) {
+func (d *dataSource) Configure(_ context.Context, req datasource.ConfigureRequest, resp *datasource.ConfigureResponse) {
 	backend, diags := backendOf(req.ProviderData)
 	resp.Diagnostics.Append(diags...)
 	d.backend = backend
+}
+
+// begin reads the configuration of a read into a model. It reports whether the read
+// can go on.
+func (d *dataSource) begin(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse, model any) bool {
+	resp.Diagnostics.Append(req.Config.Get(ctx, model)...)
+	if resp.Diagnostics.HasError() {
+		return false
+	}
+	if d.backend == nil {
+		resp.Diagnostics.AddError("Cannot read without a configured provider", "The configuration of the provider is not known yet.")
+		return false
+	}
+	return true
 }
 
 // Schema implements datasource.DataSource.
@@ -129,12 +147,7 @@ func (d *DataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp 
 // Read implements datasource.DataSource.
 func (d *DataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
 	var m dataSourceModel
-	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	if d.backend == nil {
-		resp.Diagnostics.AddError("Cannot read without a configured provider", "The configuration of the provider is not known yet.")
+	if !d.begin(ctx, req, resp, &m) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)

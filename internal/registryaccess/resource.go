@@ -1,6 +1,6 @@
 // Package registryaccess holds the autodevops_registry_access resource and data
-// source, and the autodevops_registry_coverage data source. They translate between Terraform and the decisions of package access,
-// and carry the decisions out in GitLab.
+// source, and the autodevops_registry_coverage data source. They translate between
+// Terraform and the decisions of package access, and carry the decisions out in GitLab.
 package registryaccess
 
 import (
