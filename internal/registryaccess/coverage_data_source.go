@@ -198,7 +198,7 @@ func (s *survey) lookUp(ctx context.Context, ref string, checkToken func() error
 	p, err := s.backend.GitLab.Project(ctx, ref)
 	switch {
 	case gitlab.IsKind(err, gitlab.KindProjectNotFound):
-		if err := checkToken(); err != nil {
+		if err = checkToken(); err != nil {
 			return err
 		}
 		s.note(ref, finding{hidden: hiddenProject})
