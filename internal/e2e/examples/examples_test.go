@@ -169,6 +169,13 @@ terraform {
 }
 `
 
+// shopAccess is the smallest configuration with an access.
+const shopAccess = sources + `
+resource "autodevops_registry_access" "shop" {
+  project = "acme/shop"
+}
+`
+
 // house is what all tests share: a CLI, and a folder that it installs providers from.
 var house struct{ cli, configFile, provider string }
 
@@ -259,18 +266,12 @@ func TestExamples(t *testing.T) {
 			cli := installed(t, env...)
 			text := x.with
 			for _, file := range matches(t, x.files) {
-				content, err := os.ReadFile(filepath.Join(root, file))
-				if err != nil {
-					t.Fatal(err)
-				}
-				text += w.written(string(content)) + "\n"
+				text += w.written(textOf(t, file)) + "\n"
 			}
 			if !strings.Contains(text, "required_providers") {
 				text += sources
 			}
-			if err := cli.Write(text); err != nil {
-				t.Fatal(err)
-			}
+			write(t, cli, text)
 			if x.validate {
 				run(t, cli, "init", "-backend=false", "-input=false")
 				run(t, cli, "validate", "-no-color")
@@ -295,6 +296,24 @@ func TestExamples(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// textOf is what a file of the examples says.
+func textOf(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// write writes a configuration.
+func write(t *testing.T, cli *terraform.CLI, config string) {
+	t.Helper()
+	if err := cli.Write(config); err != nil {
+		t.Fatal(err)
 	}
 }
 

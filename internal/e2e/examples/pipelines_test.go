@@ -99,11 +99,7 @@ type job struct {
 
 func read(t *testing.T, file string, into any) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, file))
-	if err == nil {
-		err = yaml.Unmarshal(text, into)
-	}
-	if err != nil {
+	if err := yaml.Unmarshal([]byte(textOf(t, file)), into); err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
 }
@@ -173,7 +169,7 @@ func TestPolicy_pipeline(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write := func(name, text string) {
+	put := func(name, text string) {
 		t.Helper()
 		path := filepath.Join(r.dir, name)
 		err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600))
@@ -184,13 +180,9 @@ func TestPolicy_pipeline(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(r.bin, "git"), []byte("#!/bin/sh\nprintf 'newest\\trefs/heads/main\\n'\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	config, err := os.ReadFile(filepath.Join(root, "pipelines/gitlab/main.tf"))
-	rules, err2 := os.ReadFile(filepath.Join(root, "policy/registry_access.rego"))
-	if err = errors.Join(err, err2); err != nil {
-		t.Fatal(err)
-	}
-	write("main.tf", w.written(string(config)))
-	write("policy/registry_access.rego", string(rules))
+	config := w.written(textOf(t, "pipelines/gitlab/main.tf"))
+	put("main.tf", config)
+	put("policy/registry_access.rego", textOf(t, "policy/registry_access.rego"))
 	apply := "GITLAB_APPLY_TOKEN=" + token
 
 	out, err := r.run(r.pipeline.Plan)
@@ -220,7 +212,7 @@ func TestPolicy_pipeline(t *testing.T) {
 	}
 
 	// Somebody takes the shop out.
-	write("main.tf", strings.Replace(w.written(string(config)), `"acme/shop"   = { namespace = "shop-production" }`, "", 1))
+	put("main.tf", strings.Replace(config, `"acme/shop"   = { namespace = "shop-production" }`, "", 1))
 	if out, err = r.run(r.pipeline.Plan); err == nil || !strings.Contains(out, "revoked at once") {
 		t.Errorf("the policy lets an access end: %v\n%s", err, out)
 	}
@@ -273,21 +265,18 @@ func TestPipeline_declares(t *testing.T) {
 		} `yaml:"spec"`
 	}
 	read(t, "pipelines/flux/terraform.yaml", &object)
-	config, err := os.ReadFile(filepath.Join(root, "pipelines/flux/main.tf"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	config := textOf(t, "pipelines/flux/main.tf")
 	if spec := object.Spec; object.Kind != "Terraform" || spec.ApprovePlan != "auto" || spec.Destroys == nil || *spec.Destroys ||
 		len(spec.Vars) == 0 || len(spec.ToSecret.Outputs) == 0 {
 		t.Errorf("the object is %+v", object)
 	}
 	for _, v := range object.Spec.Vars {
-		if !strings.Contains(string(config), fmt.Sprintf("variable %q", v.Name)) {
+		if !strings.Contains(config, fmt.Sprintf("variable %q", v.Name)) {
 			t.Errorf("the configuration has no variable %s", v.Name)
 		}
 	}
 	for _, output := range object.Spec.ToSecret.Outputs {
-		if !strings.Contains(string(config), fmt.Sprintf("output %q", output)) {
+		if !strings.Contains(config, fmt.Sprintf("output %q", output)) {
 			t.Errorf("the configuration has no output %s", output)
 		}
 	}
@@ -300,19 +289,13 @@ func TestEncryption(t *testing.T) {
 		t.Skip("only OpenTofu encrypts states")
 	}
 	w, env := newWorld(t)
-	encryption, err := os.ReadFile(filepath.Join(root, "pipelines/state/encryption.tofu"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, encrypted := range []bool{false, true} {
 		cli := installed(t, append(env, "TF_VAR_state_passphrase=correct horse battery staple")...)
-		text := sources + "resource \"autodevops_registry_access\" \"shop\" {\n project = \"acme/shop\"\n}\n"
+		text := shopAccess
 		if encrypted {
-			text += string(encryption)
+			text += textOf(t, "pipelines/state/encryption.tofu")
 		}
-		if err := cli.Write(text); err != nil {
-			t.Fatal(err)
-		}
+		write(t, cli, text)
 		run(t, cli, "init", "-input=false")
 		run(t, cli, "apply", "-auto-approve", "-input=false")
 		if plan := run(t, cli, "plan", "-input=false", "-no-color"); !strings.Contains(plan, "No changes.") {
@@ -334,13 +317,7 @@ func TestWriteOnly(t *testing.T) {
 	t.Parallel()
 	w, env := newWorld(t)
 	cli := installed(t, env...)
-	config, err := os.ReadFile(filepath.Join(root, "testing/main.tf"))
-	if err == nil {
-		err = cli.Write(string(config))
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	write(t, cli, textOf(t, "testing/main.tf"))
 	run(t, cli, "init", "-input=false")
 	variables := []string{"-input=false", "-var=project=acme/shop", "-var=namespace=shop"}
 	run(t, cli, append([]string{"apply", "-auto-approve"}, variables...)...)
@@ -397,13 +374,7 @@ func TestMigration(t *testing.T) {
 	w, env := newWorld(t)
 	cli := installed(t, env...)
 	for step, file := range []string{"1_before.tf", "2_after.tf"} {
-		text, err := os.ReadFile(filepath.Join(root, "pipelines/migration", file))
-		if err == nil {
-			err = cli.Write(w.written(string(text)) + sources)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		write(t, cli, w.written(textOf(t, "pipelines/migration/"+file))+sources)
 		run(t, cli, "init", "-input=false")
 		plan := squeezed(run(t, cli, "plan", "-input=false", "-no-color"))
 		if step == 1 && (!strings.Contains(plan, "Plan: 1 to import, 0 to add, 2 to change, 0 to destroy") || !strings.Contains(plan, "Token will be rotated")) {

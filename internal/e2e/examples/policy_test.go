@@ -100,9 +100,7 @@ resource "terraform_data" "later" {
 	if arguments != "" {
 		text += "resource \"autodevops_registry_access\" \"shop\" {\n" + strings.ReplaceAll(arguments, "later.output", "later[0].output") + "\n}\n"
 	}
-	if err := cli.Write(text); err != nil {
-		t.Fatal(err)
-	}
+	write(t, cli, text)
 }
 
 // judge returns what the policy denies.

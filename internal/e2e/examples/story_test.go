@@ -17,9 +17,7 @@ func TestStory(t *testing.T) {
 	w, env := newWorld(t)
 	log := filepath.Join(t.TempDir(), "log")
 	cli := installed(t, append(env, "TF_LOG_PROVIDER=DEBUG", "TF_LOG_PATH="+log)...)
-	if err := cli.Write(sources + "resource \"autodevops_registry_access\" \"shop\" {\n project = \"acme/shop\"\n}\n"); err != nil {
-		t.Fatal(err)
-	}
+	write(t, cli, shopAccess)
 	run(t, cli, "init", "-input=false")
 	run(t, cli, "apply", "-auto-approve", "-input=false")
 	off := false
@@ -88,9 +86,7 @@ func TestDebug(t *testing.T) {
 	}
 	// Only the attached provider knows the token.
 	cli := installed(t, "TF_REATTACH_PROVIDERS="+attach)
-	if err := cli.Write(sources + "resource \"autodevops_registry_access\" \"shop\" {\n project = \"acme/shop\"\n}\n"); err != nil {
-		t.Fatal(err)
-	}
+	write(t, cli, shopAccess)
 	run(t, cli, "init", "-input=false")
 	for range 2 {
 		run(t, cli, "plan", "-input=false")

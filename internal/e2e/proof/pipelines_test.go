@@ -109,31 +109,24 @@ users: [{name: admin, user: {token: %q}}]
 	for i := range machines {
 		machines[i] = l.newStack("KUBE_CONFIG_PATH=" + kubeconfig)
 	}
-	configure := func(arguments string) {
+	race := func(arguments ...string) {
 		for _, s := range machines {
-			s.write(fmt.Sprintf(`
-resource "autodevops_registry_access" "app" {
-  project = %q
-  %s
-}
-`, shop.path, arguments) + s.secretOf(secretName, "autodevops_registry_access.app.docker_config_json") + string(backend))
+			s.access(shop, arguments...)
 		}
-	}
-	race := func() {
 		_, failed := together(machines[0].applyInTurn, machines[1].applyInTurn)
 		for _, err := range failed {
 			l.must(err)
 		}
 	}
-	configure("")
 	for _, s := range machines {
+		s.access(shop)
+		l.must(os.WriteFile(filepath.Join(s.cli.Dir, "backend.tf"), backend, 0o600))
 		s.init()
 	}
 	order := l.guard(shop)
 	race()
 	load := l.pullAll(shop, secretName)
-	configure(`rotate_when_changed = { round = "1" }`)
-	race()
+	race(`rotate_when_changed = { round = "1" }`)
 	aMoment()
 	if live := l.gitlab.ActiveTokens(shop.Project); len(live) != 2 {
 		t.Errorf("%d tokens after two applies of one creation and of one rotation", len(live))

@@ -101,16 +101,16 @@ func run(sizes, only string, limits bool, binary, source, version, config string
 		return errors.New("BENCH_PROVIDER is not set: make bench sets it")
 	}
 	plugins := []terraform.Plugin{{Source: "autodevops/autodevops", Version: "0.1.0", Binary: provider}}
+	process := filepath.Base(provider)
 	candidates := []candidate{
 		{name: "terraform_data", config: nothing},
-		{name: "autodevops, prefetch", config: ours, prefetch: `["acme"]`, process: filepath.Base(provider)},
-		{name: "autodevops", config: ours, prefetch: "[]", process: filepath.Base(provider)},
-		{name: "autodevops, prefetch, 50 ms", config: ours, prefetch: `["acme"]`, process: filepath.Base(provider), latency: 50 * time.Millisecond},
-		{name: "autodevops, 50 ms", config: ours, prefetch: "[]", process: filepath.Base(provider), latency: 50 * time.Millisecond},
+		{name: "autodevops, prefetch", config: ours, prefetch: `["acme"]`, process: process},
+		{name: "autodevops", config: ours, prefetch: "[]", process: process},
+		{name: "autodevops, prefetch, 50 ms", config: ours, prefetch: `["acme"]`, process: process, latency: 50 * time.Millisecond},
+		{name: "autodevops, 50 ms", config: ours, prefetch: "[]", process: process, latency: 50 * time.Millisecond},
+		{name: "coverage", config: coverage, process: process},
+		{name: "coverage, 50 ms", config: coverage, process: process, latency: 50 * time.Millisecond},
 	}
-	candidates = append(candidates,
-		candidate{name: "coverage", config: coverage, process: filepath.Base(provider)},
-		candidate{name: "coverage, 50 ms", config: coverage, process: filepath.Base(provider), latency: 50 * time.Millisecond})
 	if binary != "" {
 		other, err := os.ReadFile(config) //nolint:gosec // the user names the file
 		if err != nil {
@@ -127,9 +127,9 @@ func run(sizes, only string, limits bool, binary, source, version, config string
 	}
 	if limits {
 		candidates = append(candidates,
-			candidate{name: "autodevops, prefetch, limits", config: ours, prefetch: `["acme"]`, process: filepath.Base(provider), limits: gitlabtest.GitLabCom()},
-			candidate{name: "coverage, limits", config: coverage, process: filepath.Base(provider), limits: gitlabtest.GitLabCom()},
-			candidate{name: "autodevops, limits", config: ours, prefetch: "[]", process: filepath.Base(provider), limits: gitlabtest.GitLabCom()})
+			candidate{name: "autodevops, prefetch, limits", config: ours, prefetch: `["acme"]`, process: process, limits: gitlabtest.GitLabCom()},
+			candidate{name: "coverage, limits", config: coverage, process: process, limits: gitlabtest.GitLabCom()},
+			candidate{name: "autodevops, limits", config: ours, prefetch: "[]", process: process, limits: gitlabtest.GitLabCom()})
 	}
 
 	candidates = slices.DeleteFunc(candidates, func(c candidate) bool { return c.process != "" && !strings.Contains(c.name, only) })

@@ -24,7 +24,7 @@ var licenses = []string{"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MI
 
 // licensed checks the license of every module in every platform's binary.
 func (r release) licensed() error {
-	modules := map[string]string{} // module@version by platform's binary, with its license
+	modules := map[string]bool{} // as module@version
 	for _, platform := range platforms {
 		binary, err := r.binary(platform)
 		if err != nil {
@@ -35,7 +35,7 @@ func (r release) licensed() error {
 			return fmt.Errorf("%s: %w", platform, err)
 		}
 		for _, m := range info.Deps {
-			modules[m.Path+"@"+m.Version] = ""
+			modules[m.Path+"@"+m.Version] = true
 		}
 	}
 	if len(modules) == 0 {
