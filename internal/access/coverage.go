@@ -27,7 +27,7 @@ func Cover(now time.Time, projectID int64, tokens []DeployToken, name string) Co
 			c.Token = &t
 		}
 	}
-	c.Unmanaged = Foreign(active, projectID)
+	c.Unmanaged = IDs(WithoutGenerated(active, projectID))
 	return c
 }
 

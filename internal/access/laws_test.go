@@ -24,6 +24,12 @@ type simulation struct {
 	secret  int64 // the token that the cluster's Secret holds; 0 for none
 	killed  map[int64]bool
 	outdate bool
+	// deleteFails: something lets no DELETE through.
+	deleteFails bool
+	// lagging: the list and the token's own GET do not know the current token, which lives.
+	lagging bool
+	// orphans are tokens of applies that died, with the moment from which they may go.
+	orphans map[int64]time.Time
 }
 
 const simulated = "autodevops-1-abcdefgh"
@@ -44,7 +50,10 @@ func (s *simulation) sighting() access.Sighting {
 	for _, t := range s.tokens {
 		seen.Tokens = append(seen.Tokens, *t)
 	}
-	if c := s.record.Current; c != nil && s.tokens[c.ID] == nil {
+	if c := s.record.Current; c != nil && s.lagging {
+		seen.Tokens = slices.DeleteFunc(seen.Tokens, func(t access.DeployToken) bool { return t.ID == c.ID })
+	}
+	if c := s.record.Current; c != nil && (s.tokens[c.ID] == nil || s.lagging) {
 		seen.CurrentGone = true
 	}
 	return seen
@@ -56,16 +65,14 @@ func (s *simulation) plan(t *rapid.T) (access.Requirement, access.Decision) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := s.record.Current; c != nil {
-		c.RotateAt = s.policy.Schedule.RotateAt(c.CreatedAt, c.ExpiresAt)
-	}
-	verdicts := access.Observe(s.now, s.record, s.sighting(), simulated)
+	s.record = s.record.Scheduled(s.policy.Schedule)
+	observed := access.Observe(s.now, s.record, s.sighting(), simulated)
 	policy := s.policy
 	if s.outdate && s.record.Current != nil {
 		policy.Changed = []string{"scopes"}
 	}
-	decision := access.Decide(policy, requirement, s.record, verdicts)
-	if again := access.Decide(policy, requirement, s.record, verdicts); !reflect.DeepEqual(again, decision) {
+	decision := access.Decide(policy, requirement, s.record, observed)
+	if again := access.Decide(policy, requirement, s.record, observed); !reflect.DeepEqual(again, decision) {
 		t.Fatalf("the same input gave %+v and %+v", decision, again)
 	}
 	return requirement, decision
@@ -75,28 +82,40 @@ func (s *simulation) plan(t *rapid.T) (access.Requirement, access.Decision) {
 func (s *simulation) apply(t *rapid.T) {
 	requirement, decision := s.plan(t)
 	before := s.record
+	effect := decision.Action.Effect()
 	var fresh *access.Token
-	if decision.Mint {
+	if effect.Mints {
 		fresh = s.mint()
 	}
-	s.record = decision.Settle(before, s.now, s.policy.Schedule, fresh)
-	for _, id := range decision.DueAfterSettling(before, s.policy.Schedule) {
-		noOverlap := decision.Mint && s.policy.Schedule.Overlap == 0
-		if id == s.secret && s.alive(id) && decision.Fate != access.FateEnded && !noOverlap {
+	s.record = decision.Outcome(before, s.now, s.policy.Schedule, fresh)
+	refused := false
+	for _, id := range decision.Due(before, s.policy.Schedule) {
+		noOverlap := effect.Mints && s.policy.Schedule.Overlap == 0
+		if id == s.secret && s.alive(id) && decision.Action != access.ActionEnd && !noOverlap {
 			t.Fatalf("revokes token %d while the Secret holds it: %+v", id, decision)
 		}
-		if requirement.Required && !decision.Mint && before.Current != nil && id == before.Current.ID {
+		if requirement.Required && !effect.Mints && before.Current != nil && id == before.Current.ID {
 			t.Fatalf("revokes the current token, which is required, without a replacement")
+		}
+		if orphan, ok := s.orphans[id]; ok && s.alive(id) && s.now.Before(orphan) {
+			t.Fatalf("revokes orphan %d before its end", id)
+		}
+		if s.deleteFails {
+			refused = true
+			break // after the first failure nothing more is revoked
 		}
 		delete(s.tokens, id)
 		s.record = s.record.Without(id)
 	}
-	if decision.Mint {
+	if effect.Mints {
 		s.outdate = false
+	}
+	if decision.Action == access.ActionEnd && refused {
+		return // the apply fails, and what is published stays
 	}
 
 	s.secret = 0
-	if decision.Mint || decision.Fate == access.FateStays && before.Current != nil && before.Current.SecretKnown {
+	if effect.Mints || effect.Current == access.CurrentStays && before.Current != nil && before.Current.SecretKnown {
 		s.secret = s.record.Current.ID
 	}
 	if requirement.Required && !requirement.RegistryMissing {
@@ -105,7 +124,7 @@ func (s *simulation) apply(t *rapid.T) {
 		}
 	}
 	for id := range s.tokens {
-		if s.alive(id) && !decision.Hold && !slices.Contains(s.record.TokenIDs(), id) {
+		if s.alive(id) && decision.Action != access.ActionHold && !slices.Contains(s.record.TokenIDs(), id) {
 			t.Fatalf("live token %d is in no record: %+v", id, decision)
 		}
 	}
@@ -124,6 +143,7 @@ func TestLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := &simulation{
 			now: start, tokens: map[int64]*access.DeployToken{}, mode: access.ModeAuto, facts: project(), killed: map[int64]bool{},
+			orphans: map[int64]time.Time{},
 		}
 		drawPolicy := func(t *rapid.T) {
 			lifetime := rapid.Int64Range(3, 60).Draw(t, "lifetime")
@@ -166,13 +186,23 @@ func TestLaws(t *testing.T) {
 				}
 			},
 			"an apply dies after minting": func(t *rapid.T) {
-				if _, decision := s.plan(t); decision.Mint && s.record.Generation > 0 {
-					s.mint()
+				if _, decision := s.plan(t); decision.Action.Effect().Mints && s.record.Generation > 0 {
+					orphan := s.mint()
+					s.orphans[orphan.ID] = orphan.ExpiresAt
+					if orphan.ExpiresAt.IsZero() {
+						s.orphans[orphan.ID] = s.now.AddDate(0, 0, 182)
+					}
 				}
+			},
+			"no DELETE gets through": func(t *rapid.T) { s.deleteFails = rapid.Bool().Draw(t, "fails") },
+			"an apply while a replica lags": func(t *rapid.T) {
+				s.lagging = true
+				s.apply(t)
+				s.lagging = false
 			},
 			"": func(t *rapid.T) {
 				for _, retired := range s.record.Retired {
-					if !retired.ExpiresAt.IsZero() && retired.RevokeAt.After(retired.ExpiresAt) {
+					if retired.Status == access.StatusActive && !retired.ExpiresAt.IsZero() && retired.RevokeAt.After(retired.ExpiresAt) {
 						t.Fatalf("token %d is revoked after its own end", retired.ID)
 					}
 				}
@@ -212,7 +242,7 @@ func TestLaws_settles(t *testing.T) {
 				continue // not replaced because it is not required; it stays to be
 			}
 			_, decision := s.plan(t)
-			if decision.Changes() && !decision.OnlyRevokes() {
+			if decision.Changes() && decision.Action != access.ActionRevoke {
 				t.Fatalf("not settled: %+v", decision)
 			}
 		}

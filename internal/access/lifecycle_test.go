@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -46,7 +47,14 @@ func imported(r *access.Record) {
 func permanent(r *access.Record) { r.Current.ExpiresAt, r.Current.RotateAt = time.Time{}, time.Time{} }
 func retired(id int64) func(*access.Record) {
 	return func(r *access.Record) {
-		r.Retired = append(r.Retired, access.RetiredToken{ID: id, RetiredAt: start, RevokeAt: start.AddDate(0, 0, 7)})
+		r.Retired = append(r.Retired, access.RetiredToken{ID: id, RetiredAt: start, RevokeAt: start.AddDate(0, 0, 7), Status: access.StatusActive})
+	}
+}
+
+// retiredUntil is a retired token that is due later than others.
+func retiredUntil(id int64, at time.Time) func(*access.Record) {
+	return func(r *access.Record) {
+		r.Retired = append(r.Retired, access.RetiredToken{ID: id, RetiredAt: start, RevokeAt: at, Status: access.StatusActive})
 	}
 }
 
@@ -58,191 +66,337 @@ func TestDecide(t *testing.T) {
 	forever := access.Policy{Schedule: access.Schedule{Permanent: true, Overlap: 7}}
 	short, _ := access.NewSchedule(access.Rotation{ExpirationDays: new(int64(30))}, false)
 	long, _ := access.NewSchedule(access.Rotation{ExpirationDays: new(int64(1000))}, false)
-	lost := func(how access.Death) access.Verdicts {
-		return access.Verdicts{Lost: &access.Lost{TokenID: 7, How: how}}
+	lost := func(status access.Status) access.Observation {
+		return access.Observation{Lost: &access.Lost{TokenID: 7, Status: status}}
 	}
+	nothing := access.Observation{}
+	window := access.Observation{AsOf: living().Current.RotateAt}
+	week := access.Observation{AsOf: start.AddDate(0, 0, 7)}
+	orphans := []access.Orphan{{TokenID: 9}}
+	const active = access.StatusActive
 
-	over := access.Verdicts{End: &access.End{TokenID: 7, EndsAt: start.AddDate(0, 0, 7)}}
 	cases := map[string]struct {
 		policy      access.Policy
 		requirement access.Requirement
 		record      access.Record
-		verdicts    access.Verdicts
+		seen        access.Observation
 		want        access.Decision
 		story       string
 	}{
 		"required, none yet": {
-			standard, needed, access.Record{}, access.Verdicts{},
-			access.Decision{Mint: true, Fate: access.FateStays}, "Minted: Auto DevOps deploys a private project",
+			policy: standard, requirement: needed,
+			want: access.Decision{Action: access.ActionMint, Status: active}, story: "Minted: Auto DevOps deploys a private project",
 		},
 		"required again after an end": {
-			standard, needed, access.Record{Generation: 3}, access.Verdicts{},
-			access.Decision{Mint: true, Fate: access.FateStays}, "Minted again: ",
+			policy: standard, requirement: needed, record: access.Record{Generation: 3},
+			want: access.Decision{Action: access.ActionMint, Status: active}, story: "Minted again: ",
 		},
-		"required, nothing due": {standard, needed, living(), access.Verdicts{}, access.Decision{Fate: access.FateStays}, ""},
+		"required, nothing due": {
+			policy: standard, requirement: needed, record: living(), seen: nothing,
+			want: access.Decision{Action: access.ActionNone, Status: active},
+		},
 		"rotation window": {
-			standard, needed, living(), access.Verdicts{Rotate: 7},
-			access.Decision{Mint: true, Fate: access.FateRetired}, "Rotated: token 7 expires on 2027-03-10.",
+			policy: standard, requirement: needed, record: living(), seen: window,
+			want: access.Decision{Action: access.ActionRotate, Status: active}, story: "Rotated: token 7 expires on 2027-03-10.",
 		},
-		"verdict about another token": {standard, needed, living(), access.Verdicts{Rotate: 6, Lost: &access.Lost{TokenID: 6}, Revoke: []int64{6}, End: &access.End{TokenID: 6}}, access.Decision{Fate: access.FateStays}, ""},
+		"rotation window by this machine's clock": {
+			policy: standard, requirement: needed, record: living(), seen: access.Observation{Window: 7},
+			want: access.Decision{Action: access.ActionRotate, Status: active}, story: "Rotated: token 7 expires on 2027-03-10.",
+		},
+		"observation about another token": {
+			policy: standard, requirement: needed, record: living(),
+			seen: access.Observation{AsOf: start, Window: 6, Lost: &access.Lost{TokenID: 6, Status: access.StatusDeleted}},
+			want: access.Decision{Action: access.ActionNone, Status: active},
+		},
 		"deleted": {
-			standard, needed, living(), lost(access.DeathDeleted),
-			access.Decision{Mint: true, Fate: access.FateRetired, Dead: true}, "Replaced: token 7 was deleted in GitLab.",
+			policy: standard, requirement: needed, record: living(), seen: lost(access.StatusDeleted),
+			want: access.Decision{Action: access.ActionReplace, Status: access.StatusDeleted}, story: "Replaced: token 7 was deleted in GitLab.",
 		},
 		"revoked by hand": {
-			standard, needed, living(), lost(access.DeathRevoked),
-			access.Decision{Mint: true, Fate: access.FateForgotten, Dead: true}, "Replaced: token 7 was revoked in GitLab.",
+			policy: standard, requirement: needed, record: living(), seen: lost(access.StatusRevoked),
+			want: access.Decision{Action: access.ActionReplace, Status: access.StatusRevoked}, story: "Replaced: token 7 was revoked in GitLab.",
 		},
 		"expired": {
-			standard, needed, living(), lost(access.DeathExpired),
-			access.Decision{Mint: true, Fate: access.FateRetired, Dead: true}, "Replaced: token 7 expired on 2027-03-10.",
+			policy: standard, requirement: needed, record: living(), seen: access.Observation{AsOf: living().Current.ExpiresAt},
+			want: access.Decision{Action: access.ActionReplace, Status: access.StatusExpired}, story: "Replaced: token 7 expired on 2027-03-10.",
 		},
 		"imported": {
-			standard, needed, living(imported), access.Verdicts{},
-			access.Decision{Mint: true, Fate: access.FateRetired}, "Taken over: token 7 was imported",
+			policy: standard, requirement: needed, record: living(imported),
+			want: access.Decision{Action: access.ActionTakeOver, Status: active}, story: "Taken over: token 7 was imported",
 		},
 		"arguments changed": {
-			access.Policy{Schedule: schedule(t), Changed: []string{"name", "scopes"}}, needed, living(), access.Verdicts{},
-			access.Decision{Mint: true, Fate: access.FateRetired}, "Rotated: token 7 was minted with another name, scopes.",
+			policy: access.Policy{Schedule: schedule(t), Changed: []string{"name", "scopes"}}, requirement: needed, record: living(),
+			want: access.Decision{Action: access.ActionRotate, Status: active}, story: "Rotated: token 7 was minted with another name, scopes.",
 		},
 		"permanent no longer": {
-			standard, needed, living(permanent), access.Verdicts{},
-			access.Decision{Mint: true, Fate: access.FateRetired}, "Rotated: permanent tokens are no longer wanted",
+			policy: standard, requirement: needed, record: living(permanent),
+			want: access.Decision{Action: access.ActionRotate, Status: active}, story: "Rotated: permanent tokens are no longer wanted",
 		},
-		"permanent from now on": {forever, needed, living(), access.Verdicts{}, access.Decision{Fate: access.FateStays}, ""},
+		"permanent from now on": {
+			policy: forever, requirement: needed, record: living(),
+			want: access.Decision{Action: access.ActionNone, Status: active},
+		},
 		"permanent from now on, old token in its window": {
-			forever, needed, living(), access.Verdicts{Rotate: 7}, access.Decision{Mint: true, Fate: access.FateRetired}, "Rotated: ",
+			policy: forever, requirement: needed, record: living(), seen: window,
+			want: access.Decision{Action: access.ActionRotate, Status: active}, story: "Rotated: ",
 		},
 		"lifetime shortened": {
-			access.Policy{Schedule: short}, needed, living(), access.Verdicts{},
-			access.Decision{Mint: true, Fate: access.FateRetired}, "Rotated: token 7, which expires on 2027-03-10, would outlive the new limit of 30 days.",
+			policy: access.Policy{Schedule: short}, requirement: needed, record: living(),
+			want:  access.Decision{Action: access.ActionRotate, Status: active},
+			story: "Rotated: token 7, which expires on 2027-03-10, would outlive the new limit of 30 days.",
 		},
-		"lifetime lengthened": {access.Policy{Schedule: long}, needed, living(), access.Verdicts{}, access.Decision{Fate: access.FateStays}, ""},
+		"lifetime lengthened": {
+			policy: access.Policy{Schedule: long}, requirement: needed, record: living(),
+			want: access.Decision{Action: access.ActionNone, Status: active},
+		},
 		"no longer required": {
-			standard, off, living(), access.Verdicts{},
-			access.Decision{Fate: access.FateStays, WindDown: access.WindDownStarts}, "Winding down: Auto DevOps is off",
+			policy: standard, requirement: off, record: living(),
+			want: access.Decision{Action: access.ActionStartWindDown, Status: active}, story: "Winding down: Auto DevOps is off",
 		},
-		"winding down, not over": {standard, off, living(windingDown), access.Verdicts{}, access.Decision{Fate: access.FateStays}, ""},
+		"winding down, not over": {
+			policy: standard, requirement: off, record: living(windingDown),
+			want: access.Decision{Action: access.ActionNone, Status: active},
+		},
 		"wind-down over": {
-			standard, off, living(windingDown), over,
-			access.Decision{Fate: access.FateEnded}, "Revoked: the wind-down of token 7 was over on 2026-03-17.",
+			policy: standard, requirement: off, record: living(windingDown), seen: week,
+			want: access.Decision{Action: access.ActionEnd, Status: active}, story: "Revoked: the wind-down of token 7 was over on 2026-03-17.",
 		},
-		"end of an earlier wind-down": {
-			standard, off, living(windingDown), access.Verdicts{End: &access.End{TokenID: 7, EndsAt: start}}, access.Decision{Fate: access.FateStays}, "",
+		"a moment before the end": {
+			policy: standard, requirement: off, record: living(windingDown), seen: access.Observation{AsOf: start.AddDate(0, 0, 7).Add(-time.Second)},
+			want: access.Decision{Action: access.ActionNone, Status: active},
 		},
 		"required again in time": {
-			standard, needed, living(windingDown), access.Verdicts{},
-			access.Decision{Fate: access.FateStays, WindDown: access.WindDownCancelled}, "Wind-down cancelled: ",
+			policy: standard, requirement: needed, record: living(windingDown),
+			want: access.Decision{Action: access.ActionCancelWindDown, Status: active}, story: "Wind-down cancelled: ",
 		},
 		"required again too late": {
-			standard, needed, living(windingDown), over,
-			access.Decision{Mint: true, Fate: access.FateRetired}, "Minted again: the wind-down of token 7 was over",
+			policy: standard, requirement: needed, record: living(windingDown), seen: week,
+			want: access.Decision{Action: access.ActionRotate, Status: active}, story: "Minted again: the wind-down of token 7 was over",
 		},
 		"required again in the rotation window": {
-			standard, needed, living(windingDown), access.Verdicts{Rotate: 7},
-			access.Decision{Mint: true, Fate: access.FateRetired}, "Rotated: ",
+			policy: standard, requirement: needed, record: living(windingDown), seen: access.Observation{Window: 7},
+			want: access.Decision{Action: access.ActionRotate, Status: active}, story: "Rotated: ",
 		},
-		"turned public": {standard, anonymous, living(), access.Verdicts{}, access.Decision{Fate: access.FateRetired}, "Withdrawn: "},
+		"turned public": {
+			policy: standard, requirement: anonymous, record: living(),
+			want: access.Decision{Action: access.ActionWithdraw, Status: active}, story: "Withdrawn: ",
+		},
 		"turned public while winding down": {
-			standard, anonymous, living(windingDown), access.Verdicts{}, access.Decision{Fate: access.FateRetired}, "Withdrawn: ",
+			policy: standard, requirement: anonymous, record: living(windingDown),
+			want: access.Decision{Action: access.ActionWithdraw, Status: active}, story: "Withdrawn: ",
 		},
 		"mode never on a public project leaves the cluster first": {
-			standard, access.Requirement{Reason: access.ReasonModeNever, AnonymousPull: true}, living(windingDown),
-			over, access.Decision{Fate: access.FateRetired}, "Withdrawn: ",
+			policy: standard, requirement: access.Requirement{Reason: access.ReasonModeNever, AnonymousPull: true}, record: living(windingDown), seen: week,
+			want: access.Decision{Action: access.ActionWithdraw, Status: active}, story: "Withdrawn: ",
 		},
-		"keep":                {keep, off, living(), access.Verdicts{}, access.Decision{Fate: access.FateStays}, ""},
-		"keep, turned public": {keep, anonymous, living(), access.Verdicts{}, access.Decision{Fate: access.FateStays}, ""},
+		"keep": {
+			policy: keep, requirement: off, record: living(),
+			want: access.Decision{Action: access.ActionNone, Status: active},
+		},
+		"keep, turned public": {
+			policy: keep, requirement: anonymous, record: living(),
+			want: access.Decision{Action: access.ActionNone, Status: active},
+		},
 		"keep, in the window": {
-			keep, off, living(), access.Verdicts{Rotate: 7},
-			access.Decision{Fate: access.FateStays, WindDown: access.WindDownStarts}, "Winding down: token 7, which is kept but not required, expires on 2027-03-10.",
+			policy: keep, requirement: off, record: living(), seen: window,
+			want:  access.Decision{Action: access.ActionStartWindDown, Status: active},
+			story: "Winding down: token 7, which is kept but not required, expires on 2027-03-10.",
 		},
-		"keep, in the window and already ending": {keep, off, living(windingDown), access.Verdicts{Rotate: 7}, access.Decision{Fate: access.FateStays}, ""},
+		"keep, in the window and already ending": {
+			policy: keep, requirement: off, record: living(windingDown), seen: access.Observation{Window: 7},
+			want: access.Decision{Action: access.ActionNone, Status: active},
+		},
 		"keep, ended": {
-			keep, off, living(windingDown), access.Verdicts{Rotate: 7, End: over.End},
-			access.Decision{Fate: access.FateEnded}, "Revoked: ",
+			policy: keep, requirement: off, record: living(windingDown), seen: window,
+			want: access.Decision{Action: access.ActionEnd, Status: active}, story: "Revoked: ",
 		},
 		"keep instead of revoke": {
-			keep, off, living(windingDown), access.Verdicts{},
-			access.Decision{Fate: access.FateStays, WindDown: access.WindDownCancelled}, "Wind-down cancelled: ",
+			policy: keep, requirement: off, record: living(windingDown),
+			want: access.Decision{Action: access.ActionCancelWindDown, Status: active}, story: "Wind-down cancelled: ",
 		},
 		"not required and dead": {
-			standard, off, living(), lost(access.DeathRevoked),
-			access.Decision{Fate: access.FateForgotten, Dead: true}, "Dropped: token 7 was revoked in GitLab",
+			policy: standard, requirement: off, record: living(), seen: lost(access.StatusRevoked),
+			want: access.Decision{Action: access.ActionDrop, Status: access.StatusRevoked}, story: "Dropped: token 7 was revoked in GitLab",
 		},
-		"never required": {standard, off, access.Record{}, access.Verdicts{}, access.Decision{Fate: access.FateStays}, ""},
+		"never required": {
+			policy: standard, requirement: off,
+			want: access.Decision{Action: access.ActionNone, Status: active},
+		},
 		"retired token due": {
-			standard, needed, living(retired(5), retired(6)), access.Verdicts{Revoke: []int64{5}},
-			access.Decision{Fate: access.FateStays, Revoke: []int64{5}}, "",
+			policy: standard, requirement: needed, record: living(retired(5), retiredUntil(6, start.AddDate(0, 0, 8))), seen: week,
+			want: access.Decision{Action: access.ActionRevoke, Status: active, Revoke: []int64{5}},
 		},
 		"retired token due while rotating": {
-			standard, needed, living(retired(5)), access.Verdicts{Rotate: 7, Revoke: []int64{5}},
-			access.Decision{Mint: true, Fate: access.FateRetired, Revoke: []int64{5}}, "Rotated: ",
+			policy: standard, requirement: needed, record: living(retired(5)), seen: window,
+			want: access.Decision{Action: access.ActionRotate, Status: active, Revoke: []int64{5}}, story: "Rotated: ",
 		},
-		"stray": {
-			standard, needed, living(), access.Verdicts{Strays: []access.Stray{{TokenID: 9}}},
-			access.Decision{Fate: access.FateStays, Adopt: []access.Stray{{TokenID: 9}}}, "",
+		"orphan": {
+			policy: standard, requirement: needed, record: living(), seen: access.Observation{Orphans: orphans},
+			want: access.Decision{Action: access.ActionRetireOrphan, Status: active, Retire: orphans},
 		},
-		"stray that is known by now": {
-			standard, needed, living(retired(9)), access.Verdicts{Strays: []access.Stray{{TokenID: 9}}}, access.Decision{Fate: access.FateStays}, "",
+		"orphan and a retired token due": {
+			policy: standard, requirement: needed, record: living(retired(5)), seen: access.Observation{AsOf: week.AsOf, Orphans: orphans},
+			want: access.Decision{Action: access.ActionRetireOrphan, Status: active, Revoke: []int64{5}, Retire: orphans},
+		},
+		"orphan that is known by now": {
+			policy: standard, requirement: needed, record: living(retired(9)), seen: access.Observation{Orphans: orphans},
+			want: access.Decision{Action: access.ActionNone, Status: active},
 		},
 		"registry missing holds everything": {
-			standard, missing, living(retired(5)), access.Verdicts{Rotate: 7, Revoke: []int64{5}}, access.Decision{Fate: access.FateStays, Hold: true}, "",
+			policy: standard, requirement: missing, record: living(retired(5)), seen: access.Observation{AsOf: window.AsOf, Orphans: orphans},
+			want: access.Decision{Action: access.ActionHold, Status: active},
 		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := access.Decide(c.policy, c.requirement, c.record, c.verdicts)
+			got := access.Decide(c.policy, c.requirement, c.record, c.seen)
 			if !strings.HasPrefix(got.LastChange, c.story) || c.story == "" && got.LastChange != "" {
 				t.Errorf("says %q, want %q", got.LastChange, c.story)
 			}
 			got.LastChange = ""
-			if got.Mint != c.want.Mint || got.Dead != c.want.Dead || got.Fate != c.want.Fate || got.WindDown != c.want.WindDown || got.Hold != c.want.Hold ||
-				!slices.Equal(got.Revoke, c.want.Revoke) || !slices.Equal(got.Adopt, c.want.Adopt) {
+			if !reflect.DeepEqual(got, c.want) {
 				t.Errorf("got %+v\nwant %+v", got, c.want)
 			}
 		})
 	}
 }
 
-func TestSettle_retiresWithOverlapBoundedByExpiry(t *testing.T) {
+// TestOutcome: the whole record after each action, and what is revoked then.
+func TestOutcome(t *testing.T) {
 	t.Parallel()
 	s := schedule(t)
-	fresh := &access.Token{ID: 8}
-	d := access.Decision{Mint: true, Fate: access.FateRetired}
-
-	got := d.Settle(living(), start, s, fresh)
-	if got.Current.ID != 8 || got.Generation != 2 || len(got.Retired) != 1 || got.Retired[0].RevokeAt != start.AddDate(0, 0, 7) {
-		t.Errorf("got %+v", got)
+	at := start.AddDate(0, 0, 100)
+	fresh := func() *access.Token {
+		return &access.Token{ID: 8, CreatedAt: at, ExpiresAt: s.Expiry(at), RotateAt: s.RotateAt(at, s.Expiry(at)), SecretKnown: true}
 	}
-	late := living().Current.ExpiresAt.AddDate(0, 0, -2)
-	if got := d.Settle(living(), late, s, fresh); got.Retired[0].RevokeAt != living().Current.ExpiresAt {
-		t.Errorf("the overlap ends at %s, after the token's own end", got.Retired[0].RevokeAt)
+	current := living().Current
+	overlap := access.RetiredToken{ID: 7, RetiredAt: at, RevokeAt: at.AddDate(0, 0, 7), ExpiresAt: current.ExpiresAt, Status: access.StatusActive}
+	withStatus := func(t access.RetiredToken, status access.Status) access.RetiredToken {
+		t.Status = status
+		return t
+	}
+	cases := map[string]struct {
+		decision access.Decision
+		record   access.Record
+		at       time.Time
+		schedule access.Schedule
+		want     access.Record
+		due      []int64
+	}{
+		"mint": {
+			decision: access.Decision{Action: access.ActionMint}, record: access.Record{Generation: 2},
+			want: access.Record{Current: fresh(), Generation: 3},
+		},
+		"rotate": {
+			decision: access.Decision{Action: access.ActionRotate, Status: access.StatusActive, Revoke: []int64{5}}, record: living(retired(5)),
+			want: access.Record{Current: fresh(), Generation: 2, Retired: append(living(retired(5)).Retired, overlap)},
+			due:  []int64{5},
+		},
+		"rotate while winding down": {
+			decision: access.Decision{Action: access.ActionRotate, Status: access.StatusActive}, record: living(windingDown),
+			want: access.Record{Current: fresh(), Generation: 2, Retired: []access.RetiredToken{overlap}},
+		},
+		"replace a revoked one, which leaves the record": {
+			decision: access.Decision{Action: access.ActionReplace, Status: access.StatusRevoked}, record: living(),
+			want: access.Record{Current: fresh(), Generation: 2},
+		},
+		"replace a deleted one, which may live": {
+			decision: access.Decision{Action: access.ActionReplace, Status: access.StatusDeleted}, record: living(),
+			want: access.Record{Current: fresh(), Generation: 2, Retired: []access.RetiredToken{withStatus(overlap, access.StatusDeleted)}},
+		},
+		"replace an expired one, beyond its expiry": {
+			decision: access.Decision{Action: access.ActionReplace, Status: access.StatusExpired}, record: living(), at: current.ExpiresAt,
+			want: access.Record{
+				Current: &access.Token{ID: 8, CreatedAt: at, ExpiresAt: s.Expiry(at), RotateAt: s.RotateAt(at, s.Expiry(at)), SecretKnown: true}, Generation: 2,
+				Retired: []access.RetiredToken{{
+					ID: 7, RetiredAt: current.ExpiresAt, RevokeAt: current.ExpiresAt.AddDate(0, 0, 7), ExpiresAt: current.ExpiresAt, Status: access.StatusExpired,
+				}},
+			},
+		},
+		"overlap bounded by the expiry": {
+			decision: access.Decision{Action: access.ActionRotate, Status: access.StatusActive}, record: living(), at: current.ExpiresAt.AddDate(0, 0, -1),
+			want: access.Record{
+				Current: fresh(), Generation: 2,
+				Retired: []access.RetiredToken{{
+					ID: 7, RetiredAt: current.ExpiresAt.AddDate(0, 0, -1), RevokeAt: current.ExpiresAt, ExpiresAt: current.ExpiresAt, Status: access.StatusActive,
+				}},
+			},
+		},
+		"rotate without overlap": {
+			decision: access.Decision{Action: access.ActionRotate, Status: access.StatusActive}, record: living(),
+			schedule: access.Schedule{Lifetime: s.Lifetime, RotateBefore: s.RotateBefore},
+			want: access.Record{Current: fresh(), Generation: 2, Retired: []access.RetiredToken{{
+				ID: 7, RetiredAt: at, RevokeAt: at, ExpiresAt: current.ExpiresAt, Status: access.StatusActive,
+			}}},
+			due: []int64{7},
+		},
+		"withdraw": {
+			decision: access.Decision{Action: access.ActionWithdraw, Status: access.StatusActive}, record: living(windingDown),
+			want: access.Record{Generation: 1, Retired: []access.RetiredToken{overlap}},
+		},
+		"withdraw without overlap keeps what the Secret still holds": {
+			decision: access.Decision{Action: access.ActionWithdraw, Status: access.StatusActive}, record: living(),
+			schedule: access.Schedule{Lifetime: s.Lifetime, RotateBefore: s.RotateBefore},
+			want: access.Record{Generation: 1, Retired: []access.RetiredToken{{
+				ID: 7, RetiredAt: at, RevokeAt: at, ExpiresAt: current.ExpiresAt, Status: access.StatusActive,
+			}}},
+		},
+		"drop": {
+			decision: access.Decision{Action: access.ActionDrop, Status: access.StatusDeleted}, record: living(),
+			want: access.Record{Generation: 1, Retired: []access.RetiredToken{withStatus(overlap, access.StatusDeleted)}},
+		},
+		"start of a wind-down": {
+			decision: access.Decision{Action: access.ActionStartWindDown, Status: access.StatusActive}, record: living(),
+			want: access.Record{Generation: 1, Current: current, EndsAt: at.AddDate(0, 0, 7)},
+		},
+		"cancelled wind-down": {
+			decision: access.Decision{Action: access.ActionCancelWindDown, Status: access.StatusActive}, record: living(windingDown),
+			want: living(),
+		},
+		"end": {
+			decision: access.Decision{Action: access.ActionEnd, Status: access.StatusActive, Revoke: []int64{5}}, record: living(windingDown, retired(5)),
+			want: living(windingDown, retired(5)), due: []int64{5, 7},
+		},
+		"orphans live until they expire, half a year at most": {
+			decision: access.Decision{Action: access.ActionRetireOrphan, Retire: []access.Orphan{{TokenID: 9, ExpiresAt: at.AddDate(2, 0, 0)}, {TokenID: 10}}}, record: living(),
+			want: access.Record{Generation: 1, Current: current, Retired: []access.RetiredToken{
+				{ID: 9, RetiredAt: at, RevokeAt: at.AddDate(2, 0, 0), ExpiresAt: at.AddDate(2, 0, 0), Status: access.StatusActive},
+				{ID: 10, RetiredAt: at, RevokeAt: at.AddDate(0, 0, 182), Status: access.StatusActive},
+			}},
+		},
+		"hold": {
+			decision: access.Decision{Action: access.ActionHold}, record: living(retired(5), windingDown), want: living(retired(5), windingDown),
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if c.at.IsZero() {
+				c.at = at
+			}
+			if c.schedule == (access.Schedule{}) {
+				c.schedule = s
+			}
+			if got := c.decision.Outcome(c.record, c.at, c.schedule, fresh()); !reflect.DeepEqual(got, c.want) {
+				t.Errorf("got %+v\nwant %+v", got, c.want)
+			}
+			if due := c.decision.Due(c.record, c.schedule); !slices.Equal(due, c.due) {
+				t.Errorf("due %v, want %v", due, c.due)
+			}
+		})
 	}
 }
 
-func TestDueAfterSettling(t *testing.T) {
+// TestEffect: every action of the list has an effect of its own kind, so that none can be
+// forgotten in the table.
+func TestEffect(t *testing.T) {
 	t.Parallel()
-	withOverlap, without := schedule(t), access.Schedule{Lifetime: 365, RotateBefore: 30}
-	rotate := access.Decision{Mint: true, Fate: access.FateRetired, Revoke: []int64{5}}
-	record := living(retired(5))
-
-	if got := rotate.DueAfterSettling(record, withOverlap); !slices.Equal(got, []int64{5}) {
-		t.Errorf("with an overlap the old token is revoked at once: %v", got)
-	}
-	if got := rotate.DueAfterSettling(record, without); !slices.Equal(got, []int64{5, 7}) {
-		t.Errorf("without an overlap: %v", got)
-	}
-	withdraw := access.Decision{Fate: access.FateRetired}
-	if got := withdraw.DueAfterSettling(record, without); len(got) != 0 {
-		t.Errorf("withdrawn credentials die before they have left the cluster: %v", got)
-	}
-	expired := access.Decision{Mint: true, Fate: access.FateRetired, Dead: true}
-	if got := expired.DueAfterSettling(record, withOverlap); !slices.Equal(got, []int64{7}) {
-		t.Errorf("a dead token needs no overlap: %v", got)
-	}
-	if got := (access.Decision{Fate: access.FateEnded}).DueAfterSettling(record, withOverlap); !slices.Equal(got, []int64{7}) {
-		t.Errorf("at the end of a wind-down: %v", got)
+	unchanged := map[access.Action]bool{access.ActionNone: true, access.ActionHold: true, access.ActionRevoke: true, access.ActionRetireOrphan: true}
+	for _, action := range access.Actions() {
+		if got := action.Effect() == (access.Effect{}); got != unchanged[action] {
+			t.Errorf("%s does nothing to the current token: %v, want %v", action, got, unchanged[action])
+		}
 	}
 }
 
@@ -256,81 +410,112 @@ func TestObserve(t *testing.T) {
 		}
 		return token
 	}
+	revoked := func(token *access.DeployToken) { token.Revoked = true }
+	other := func(token *access.DeployToken) { token.Username = "autodevops-42-zzzzzzzz" }
+	gitlabs := func(token *access.DeployToken) { token.Name = access.GitLabName }
 	seen := func(rows ...access.DeployToken) access.Sighting { return access.Sighting{Tokens: rows} }
+	rotateAt, expiresAt, week := living().Current.RotateAt, living().Current.ExpiresAt, start.AddDate(0, 0, 7)
 
-	t.Run("nothing due", func(t *testing.T) {
-		t.Parallel()
-		v := access.Observe(start, living(retired(5)), seen(row(7), row(5)), ours)
-		if v.Rotate != 0 || v.Lost != nil || len(v.Revoke) != 0 || len(v.Strays) != 0 {
-			t.Errorf("got %+v", v)
-		}
-	})
-	t.Run("window opens at the instant", func(t *testing.T) {
-		t.Parallel()
-		if v := access.Observe(living().Current.RotateAt.Add(-time.Second), living(), seen(row(7)), ours); v.Rotate != 0 {
-			t.Error("too early")
-		}
-		if v := access.Observe(living().Current.RotateAt, living(), seen(row(7)), ours); v.Rotate != 7 {
-			t.Error("too late")
-		}
-	})
-	t.Run("expired by the clock, whatever the API's flag says", func(t *testing.T) {
-		t.Parallel()
-		v := access.Observe(living().Current.ExpiresAt, living(), seen(row(7)), ours)
-		if v.Lost == nil || v.Lost.How != access.DeathExpired {
-			t.Errorf("got %+v", v.Lost)
-		}
-	})
-	t.Run("revoked in the settings", func(t *testing.T) {
-		t.Parallel()
-		v := access.Observe(start, living(), seen(row(7, func(token *access.DeployToken) { token.Revoked = true })), ours)
-		if v.Lost == nil || v.Lost.How != access.DeathRevoked {
-			t.Errorf("got %+v", v.Lost)
-		}
-	})
-	t.Run("absent from the list proves nothing", func(t *testing.T) {
-		t.Parallel()
-		if v := access.Observe(start, living(), seen(), ours); v.Lost != nil {
-			t.Errorf("got %+v", v.Lost)
-		}
-		if v := access.Observe(start, living(), access.Sighting{CurrentGone: true}, ours); v.Lost == nil || v.Lost.How != access.DeathDeleted {
-			t.Errorf("got %+v", v.Lost)
-		}
-	})
-	t.Run("overlap and wind-down over", func(t *testing.T) {
-		t.Parallel()
-		v := access.Observe(start.AddDate(0, 0, 7), living(retired(5), windingDown), seen(row(7), row(5)), ours)
-		if !slices.Equal(v.Revoke, []int64{5}) || v.End == nil || v.End.TokenID != 7 {
-			t.Errorf("got %+v", v)
-		}
-	})
-	t.Run("strays carry our generated username and live", func(t *testing.T) {
-		t.Parallel()
-		dead := row(8, func(token *access.DeployToken) { token.Revoked = true })
-		other := row(9, func(token *access.DeployToken) { token.Username = "autodevops-42-zzzzzzzz" })
-		v := access.Observe(start, living(), seen(row(7), dead, other, row(10)), ours)
-		if len(v.Strays) != 1 || v.Strays[0].TokenID != 10 {
-			t.Errorf("got %+v", v.Strays)
-		}
-		if v := access.Observe(start, living(), seen(row(7), row(10)), ""); len(v.Strays) != 0 {
-			t.Errorf("a username that the user chose marks nothing: %+v", v.Strays)
-		}
-	})
-	t.Run("unmanaged and foreign", func(t *testing.T) {
-		t.Parallel()
-		other := row(9, func(token *access.DeployToken) { token.Username = "autodevops-42-zzzzzzzz" })
-		foreign := row(11, func(token *access.DeployToken) { token.Username = "gitlab+deploy-token-11" })
-		named := row(12, func(token *access.DeployToken) { token.Username, token.Name = "x", "another name" })
-		unmanaged := access.Unmanaged(start, living(), seen(row(7), other, foreign, named, row(10)), access.DefaultName, ours, "")
-		if got := access.IDs(unmanaged); !slices.Equal(got, []int64{9, 11}) {
-			t.Errorf("unmanaged: %v", got)
-		}
-		chosen := access.Unmanaged(start, living(), seen(named, foreign), "a third name", "", "x")
-		if got := access.IDs(chosen); !slices.Equal(got, []int64{12}) {
-			t.Errorf("by the chosen username: %v", got)
-		}
-		if got := access.Foreign(unmanaged, 42); !slices.Equal(got, []int64{11}) {
-			t.Errorf("foreign: %v", got)
-		}
-	})
+	cases := map[string]struct {
+		now    time.Time
+		record access.Record
+		seen   access.Sighting
+		// chosen: the username is the user's own.
+		chosen bool
+		want   access.Observation
+		status access.Status
+	}{
+		"nothing due": {now: start, record: living(retired(5)), seen: seen(row(7), row(5)), status: access.StatusActive},
+		"a second before the window": {
+			now: rotateAt.Add(-time.Second), record: living(), seen: seen(row(7)), status: access.StatusActive,
+		},
+		"the window opens at the instant": {
+			now: rotateAt, record: living(), seen: seen(row(7)), want: access.Observation{AsOf: rotateAt}, status: access.StatusActive,
+		},
+		"and stays the same moment later": {
+			now: rotateAt.AddDate(0, 0, 3), record: living(), seen: seen(row(7)), want: access.Observation{AsOf: rotateAt}, status: access.StatusActive,
+		},
+		"expired by the clock, whatever the API's flag says": {
+			now: expiresAt, record: living(), seen: seen(row(7)), want: access.Observation{AsOf: expiresAt}, status: access.StatusExpired,
+		},
+		"revoked in the settings": {
+			now: start, record: living(), seen: seen(row(7, revoked)),
+			want: access.Observation{Lost: &access.Lost{TokenID: 7, Status: access.StatusRevoked}}, status: access.StatusRevoked,
+		},
+		"absent from the list proves nothing": {now: start, record: living(), seen: seen(), status: access.StatusActive},
+		"absent, and confirmed": {
+			now: start, record: living(), seen: access.Sighting{CurrentGone: true},
+			want: access.Observation{Lost: &access.Lost{TokenID: 7, Status: access.StatusDeleted}}, status: access.StatusDeleted,
+		},
+		"overlap and wind-down over": {
+			now: week, record: living(retired(5), windingDown), seen: seen(row(7), row(5)), want: access.Observation{AsOf: week}, status: access.StatusActive,
+		},
+		"orphans carry our generated username and live": {
+			now: start, record: living(), seen: seen(row(7), row(8, revoked), row(9, other), row(10)),
+			want: access.Observation{Orphans: []access.Orphan{{TokenID: 10, ExpiresAt: expiresAt}}}, status: access.StatusActive,
+		},
+		"a username that the user chose marks nothing": {
+			now: start, record: living(), seen: seen(row(7), row(10)), chosen: true, status: access.StatusActive,
+		},
+		"tokens with GitLab's own name": {
+			now: start, record: living(retired(5)), seen: seen(row(5, gitlabs), row(7), row(11, gitlabs, other)),
+			want: access.Observation{GitLabNamed: []int64{5}}, status: access.StatusActive,
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			username := ours
+			if c.chosen {
+				username = ""
+			}
+			got := access.Observe(c.now, c.record, c.seen, username)
+			if !reflect.DeepEqual(got, c.want) {
+				t.Errorf("got %+v\nwant %+v", got, c.want)
+			}
+			if status := got.Status(*c.record.Current); status != c.status {
+				t.Errorf("status %s, want %s", status, c.status)
+			}
+		})
+	}
+}
+
+func TestRecord_Seen(t *testing.T) {
+	t.Parallel()
+	expired := access.DeployToken{ID: 3, ExpiresAt: start}
+	got := living(retired(1), retired(2), retired(3), retired(4)).Seen(start, access.Sighting{Tokens: []access.DeployToken{
+		{ID: 1}, {ID: 2, Revoked: true}, expired,
+	}})
+	var statuses []access.Status
+	for _, t := range got.Retired {
+		statuses = append(statuses, t.Status)
+	}
+	want := []access.Status{access.StatusActive, access.StatusRevoked, access.StatusExpired, access.StatusDeleted}
+	if !slices.Equal(statuses, want) {
+		t.Errorf("got %v, want %v", statuses, want)
+	}
+}
+
+func TestUnmanaged(t *testing.T) {
+	t.Parallel()
+	const ours = "autodevops-42-abcdefgh"
+	tokens := []access.DeployToken{
+		{ID: 7, Name: access.DefaultName, Username: ours},
+		{ID: 9, Name: access.DefaultName, Username: "autodevops-42-zzzzzzzz"},
+		{ID: 10, Name: access.DefaultName, Username: ours},
+		{ID: 11, Name: access.DefaultName, Username: "gitlab+deploy-token-11"},
+		{ID: 12, Name: "another name", Username: "x"},
+	}
+	seen := access.Sighting{Tokens: tokens}
+	unmanaged := access.Unmanaged(start, living(), seen, access.DefaultName, ours, "")
+	if got := access.IDs(unmanaged); !slices.Equal(got, []int64{9, 11}) {
+		t.Errorf("unmanaged: %v", got)
+	}
+	if got := access.IDs(access.WithoutGenerated(unmanaged, 42)); !slices.Equal(got, []int64{11}) {
+		t.Errorf("without generated ones: %v", got)
+	}
+	chosen := access.Unmanaged(start, living(), seen, "a third name", "", "x")
+	if got := access.IDs(chosen); !slices.Equal(got, []int64{12}) {
+		t.Errorf("by the chosen username: %v", got)
+	}
 }

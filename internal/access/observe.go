@@ -5,105 +5,59 @@ import (
 	"time"
 )
 
-// Token is the current token of an access, as far as its record knows it.
-type Token struct {
-	ID int64
-	// CreatedAt is our clock at the minting; zero for an imported token.
-	CreatedAt time.Time
-	// ExpiresAt is zero for a permanent token.
-	ExpiresAt time.Time
-	// RotateAt is when the rotation window opens; zero for a permanent token.
-	RotateAt time.Time
-	// SecretKnown is false for an imported token: GitLab shows a secret only once.
-	SecretKnown bool
-}
-
-// RetiredToken has been replaced, or is no longer needed, and is still valid.
-type RetiredToken struct {
-	ID        int64
-	RetiredAt time.Time
-	RevokeAt  time.Time
-	// ExpiresAt is zero for a permanent token.
-	ExpiresAt time.Time
-}
-
-// Record is what an access knows of its own tokens.
-type Record struct {
-	// Current is nil while there is no token.
-	Current *Token
-	Retired []RetiredToken
-	// EndsAt is when a wind-down ends; zero while there is none.
-	EndsAt     time.Time
-	Generation int64
-}
-
-// owns reports whether the record knows the token.
-func (r Record) owns(id int64) bool {
-	return r.Current != nil && r.Current.ID == id ||
-		slices.ContainsFunc(r.Retired, func(t RetiredToken) bool { return t.ID == id })
-}
-
-// TokenIDs lists every token of the record, the current one last.
-func (r Record) TokenIDs() []int64 {
-	ids := make([]int64, 0, len(r.Retired)+1)
-	for _, t := range r.Retired {
-		ids = append(ids, t.ID)
-	}
-	if r.Current != nil {
-		ids = append(ids, r.Current.ID)
-	}
-	return ids
-}
-
-// Death is how a token that should be alive came to its end.
-type Death string
-
-// The ways in which a token dies without this provider.
-const (
-	DeathDeleted Death = "deleted"
-	DeathRevoked Death = "revoked"
-	DeathExpired Death = "expired"
-)
-
-// Lost is the verdict that the current token is dead.
+// Lost is a current token that GitLab no longer has, or has revoked.
 type Lost struct {
 	TokenID int64 `json:"token_id"`
-	How     Death `json:"how"`
+	// Status is StatusDeleted or StatusRevoked.
+	Status Status `json:"status"`
 }
 
-// End is the verdict that a wind-down is over. It names the wind-down by its end,
-// because a token can be wound down more than once.
-type End struct {
-	TokenID int64     `json:"token_id"`
-	EndsAt  time.Time `json:"ends_at"`
-}
-
-// Stray is a live token with our generated username that the record does not
+// Orphan is a live token with our generated username that the record does not
 // know: minted by an apply that died, or whose state was lost.
-type Stray struct {
+type Orphan struct {
 	TokenID   int64     `json:"token_id"`
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 }
 
-// Verdicts is everything about an access that depends on the clock or on
-// GitLab's list of tokens. They are made in one place and carried from there, so
-// that a plan means the same whenever it is applied. Each is bound to token ids
-// and says nothing about any other token.
-type Verdicts struct {
-	// Rotate is the current token, inside its rotation window.
-	Rotate int64 `json:"rotate,omitempty"`
-	Lost   *Lost `json:"lost,omitempty"`
-	// End is the current token, its wind-down being over.
-	End *End `json:"end,omitempty"`
-	// Revoke lists retired tokens whose overlap is over.
-	Revoke []int64 `json:"revoke,omitempty"`
-	Strays []Stray `json:"strays,omitempty"`
+// Observation is everything that a decision takes from the clock and from GitLab's list
+// of tokens. It is made by a refresh and carried from there, so that a plan means the
+// same whenever it is applied.
+type Observation struct {
+	// AsOf is the latest moment of the record (rotation, expiry, end, revocation) that
+	// had passed; zero if none had. It changes only when another one passes.
+	AsOf time.Time `json:"as_of,omitzero"`
+	// Window is a current token whose rotation window a plan without a refresh has found
+	// open by this machine's clock. It rotates that token and ends none.
+	Window  int64    `json:"window,omitempty"`
+	Lost    *Lost    `json:"lost,omitempty"`
+	Orphans []Orphan `json:"orphans,omitempty"`
 	// GitLabNamed lists the tokens of the record that carry GitLab's own name.
 	GitLabNamed []int64 `json:"gitlab_named,omitempty"`
-	// Foreign lists unmanaged tokens that no access of the project has minted.
-	Foreign []int64 `json:"foreign,omitempty"`
+	// Unmanaged lists active tokens of the name that no resource of this provider minted.
+	Unmanaged []int64 `json:"unmanaged,omitempty"`
 	// RegistryMissing: GitLab names no registry while the record has a current token.
 	RegistryMissing bool `json:"registry_missing,omitempty"`
+}
+
+// passed reports whether a moment of the record had passed.
+func (o Observation) passed(moment time.Time) bool {
+	return !moment.IsZero() && !o.AsOf.Before(moment)
+}
+
+// Status is the status of the current token.
+func (o Observation) Status(current Token) Status {
+	switch {
+	case o.Lost != nil && o.Lost.TokenID == current.ID:
+		return o.Lost.Status
+	case o.passed(current.ExpiresAt):
+		return StatusExpired
+	}
+	return StatusActive
+}
+
+// inWindow reports whether the current token should be replaced.
+func (o Observation) inWindow(current Token) bool {
+	return o.passed(current.RotateAt) || o.Window == current.ID
 }
 
 // Sighting is what GitLab said about the deploy tokens of a project.
@@ -115,8 +69,8 @@ type Sighting struct {
 	CurrentGone bool
 }
 
-// find returns the token with that id.
-func (s Sighting) find(id int64) (DeployToken, bool) {
+// Find returns the token with that id.
+func (s Sighting) Find(id int64) (DeployToken, bool) {
 	i := slices.IndexFunc(s.Tokens, func(t DeployToken) bool { return t.ID == id })
 	if i < 0 {
 		return DeployToken{}, false
@@ -124,52 +78,53 @@ func (s Sighting) find(id int64) (DeployToken, bool) {
 	return s.Tokens[i], true
 }
 
-// Observe makes the verdicts about an access from what GitLab said at that time.
-// generatedUsername is the access's username if this provider generated it, else empty.
-func Observe(now time.Time, record Record, seen Sighting, generatedUsername string) Verdicts {
-	var v Verdicts
-
-	for _, t := range record.Retired {
-		if !now.Before(t.RevokeAt) {
-			v.Revoke = append(v.Revoke, t.ID)
-		}
-	}
+// Observe makes an observation of what GitLab said at that time of its clock.
+// generatedUsername is the resource's username if this provider generated it, else empty.
+func Observe(now time.Time, record Record, seen Sighting, generatedUsername string) Observation {
+	o := Observation{AsOf: record.lastPassed(now)}
 	if current := record.Current; current != nil {
-		v.Lost = death(now, *current, seen)
-		if !current.RotateAt.IsZero() && !now.Before(current.RotateAt) {
-			v.Rotate = current.ID
-		}
-		if !record.EndsAt.IsZero() && !now.Before(record.EndsAt) {
-			v.End = &End{TokenID: current.ID, EndsAt: record.EndsAt}
-		}
+		o.Lost = lost(*current, seen)
 	}
 	for _, t := range seen.Tokens {
 		switch {
-		case record.owns(t.ID):
+		case record.Owns(t.ID):
 			if t.Name == GitLabName {
-				v.GitLabNamed = append(v.GitLabNamed, t.ID)
+				o.GitLabNamed = append(o.GitLabNamed, t.ID)
 			}
 		case generatedUsername != "" && t.Username == generatedUsername && t.Active(now):
-			v.Strays = append(v.Strays, Stray{TokenID: t.ID, ExpiresAt: t.ExpiresAt})
+			o.Orphans = append(o.Orphans, Orphan{TokenID: t.ID, ExpiresAt: t.ExpiresAt})
 		}
 	}
-	slices.Sort(v.Revoke)
-	return v
+	return o
 }
 
-func death(now time.Time, current Token, seen Sighting) *Lost {
-	row, found := seen.find(current.ID)
-	switch {
+func lost(current Token, seen Sighting) *Lost {
+	switch row, found := seen.Find(current.ID); {
 	case !found && seen.CurrentGone:
-		return &Lost{TokenID: current.ID, How: DeathDeleted}
-	case !found:
-		return nil
-	case row.Revoked:
-		return &Lost{TokenID: current.ID, How: DeathRevoked}
-	case !row.Active(now):
-		return &Lost{TokenID: current.ID, How: DeathExpired}
+		return &Lost{TokenID: current.ID, Status: StatusDeleted}
+	case found && row.Revoked:
+		return &Lost{TokenID: current.ID, Status: StatusRevoked}
 	}
 	return nil
+}
+
+// Seen returns the record with the statuses of its retired tokens as GitLab lists them.
+func (r Record) Seen(now time.Time, seen Sighting) Record {
+	r.Retired = slices.Clone(r.Retired)
+	for i, t := range r.Retired {
+		row, found := seen.Find(t.ID)
+		switch {
+		case !found:
+			r.Retired[i].Status = StatusDeleted
+		case row.Revoked:
+			r.Retired[i].Status = StatusRevoked
+		case !row.Active(now):
+			r.Retired[i].Status = StatusExpired
+		default:
+			r.Retired[i].Status = StatusActive
+		}
+	}
+	return r
 }
 
 // Unmanaged lists the live tokens that carry the name, or the username that the
@@ -178,7 +133,7 @@ func death(now time.Time, current Token, seen Sighting) *Lost {
 func Unmanaged(now time.Time, record Record, seen Sighting, name, generatedUsername, chosenUsername string) []DeployToken {
 	var unmanaged []DeployToken
 	for _, t := range seen.Tokens {
-		ours := record.owns(t.ID) || generatedUsername != "" && t.Username == generatedUsername
+		ours := record.Owns(t.ID) || generatedUsername != "" && t.Username == generatedUsername
 		resembles := t.Name == name || chosenUsername != "" && t.Username == chosenUsername
 		if resembles && !ours && t.Active(now) {
 			unmanaged = append(unmanaged, t)
@@ -187,11 +142,12 @@ func Unmanaged(now time.Time, record Record, seen Sighting, name, generatedUsern
 	return unmanaged
 }
 
-// Foreign lists the ids of the tokens that no access of the project has minted.
-func Foreign(tokens []DeployToken, projectID int64) []int64 {
-	return IDs(slices.DeleteFunc(slices.Clone(tokens), func(t DeployToken) bool {
+// WithoutGenerated leaves out the tokens whose username this provider generated for the
+// project: another resource, another state or an interrupted run minted them.
+func WithoutGenerated(tokens []DeployToken, projectID int64) []DeployToken {
+	return slices.DeleteFunc(slices.Clone(tokens), func(t DeployToken) bool {
 		return GeneratedUsername(t.Username, projectID)
-	}))
+	})
 }
 
 // IDs lists the ids of the tokens, in order.

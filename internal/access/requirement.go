@@ -130,6 +130,18 @@ type Requirement struct {
 	AnonymousPull bool
 }
 
+// RegistryMissingExplanation is the explanation where GitLab names no registry although
+// the project's own level does not switch it off. GitLab before 13.10 never names one.
+const RegistryMissingExplanation = "GitLab names no container registry for the project, so no token could pull from it: the registry is off for the GitLab instance."
+
+// Explanation is the requirement as one sentence, without names and dates.
+func (r Requirement) Explanation() string {
+	if r.RegistryMissing {
+		return RegistryMissingExplanation
+	}
+	return r.Reason.Explanation()
+}
+
 // UndecidableError says which fact is missing or not understood. It is never turned into "not required".
 type UndecidableError struct {
 	// Fact is the argument that could state the fact instead: visibility,

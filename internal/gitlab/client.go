@@ -4,22 +4,17 @@
 package gitlab
 
 import (
-	"bytes"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/hashicorp/go-retryablehttp"
 	gogitlab "gitlab.com/gitlab-org/api/client-go/v2"
 )
 
@@ -35,7 +30,12 @@ type Options struct {
 	// BaseURL of GitLab, with or without /api/v4 and a trailing slash.
 	BaseURL string
 	// Token with the api scope: a personal, project, group or OAuth access token.
-	Token     string
+	Token string
+	// TokenHeader is the header that carries the token: Authorization if empty, or
+	// PRIVATE-TOKEN, which GitLab does not accept for OAuth tokens.
+	TokenHeader string
+	// Now is the machine's clock; time.Now if nil.
+	Now       func() time.Time
 	UserAgent string
 	// Headers are added to every request.
 	Headers map[string]string
@@ -54,16 +54,29 @@ type Options struct {
 
 // Client talks to one GitLab with one token. It is safe for concurrent use.
 type Client struct {
-	api     *gogitlab.Client
-	root    *url.URL
-	auth    *retryablehttp.Client
-	headers map[string]string
-	agent   string
-	pause   func(time.Duration) time.Duration
-	ban     *refusals
-	redact  func(string) string
-	shared  *shared
+	reporter
+
+	// api builds requests; send sends them.
+	api      *gogitlab.Client
+	http     *http.Client
+	auth     header
+	headers  map[string]string
+	agent    string
+	retry    retryPolicy
+	clock    *clock
+	ban      *refusals
+	shared   *shared
+	version  memo[version]
+	minting  locks
 }
+
+type header struct{ name, value string }
+
+// The headers in which GitLab takes an access token.
+const (
+	HeaderAuthorization = "Authorization"
+	HeaderPrivateToken  = "PRIVATE-TOKEN"
+)
 
 // New returns a client. It makes no request. The error says what is wrong with the base URL.
 func New(o Options) (*Client, error) {
@@ -73,6 +86,9 @@ func New(o Options) (*Client, error) {
 	}
 	if o.Pause == nil {
 		o.Pause = func(d time.Duration) time.Duration { return d }
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	if o.AnswerTimeout == 0 {
 		o.AnswerTimeout = 30 * time.Second
@@ -90,75 +106,48 @@ func New(o Options) (*Client, error) {
 		MaxIdleConnsPerHost: maxIdleConnections,
 		IdleConnTimeout:     90 * time.Second,
 	}
+	clock := &clock{machine: o.Now}
 	plain := &http.Client{
-		Transport: newPacer(recorder{next: transport, timeout: o.AnswerTimeout}, o.Pause),
+		Transport: newPacer(wholeAnswers{next: transport, timeout: o.AnswerTimeout, clock: clock}, o.Pause),
 		// Credentials go to no other host, and a DELETE that is redirected would
 		// come back as a successful GET of some page.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	policy := retryPolicy{retries: o.Retries, pause: o.Pause}
-
-	header := make([]gogitlab.RequestOptionFunc, 0, len(o.Headers))
+	extra := make([]gogitlab.RequestOptionFunc, 0, len(o.Headers))
 	for name, value := range o.Headers {
-		header = append(header, gogitlab.WithHeader(name, value))
+		extra = append(extra, gogitlab.WithHeader(name, value))
 	}
-	api, err := gogitlab.NewAuthSourceClient(
-		bearer(o.Token),
+	api, err := gogitlab.NewClient("",
 		gogitlab.WithBaseURL(root.String()),
-		gogitlab.WithHTTPClient(plain),
 		gogitlab.WithUserAgent(o.UserAgent),
-		gogitlab.WithRequestOptions(header...),
-		gogitlab.WithCustomRetry(policy.check),
-		gogitlab.WithCustomBackoff(policy.backoff),
-		gogitlab.WithCustomRetryMax(o.Retries),
-		gogitlab.WithCustomLimiter(noLimit{}),
+		gogitlab.WithRequestOptions(extra...),
 		gogitlab.WithURLWarningLogger(slog.New(slog.DiscardHandler)),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("configure the GitLab client: %w", err)
 	}
 
-	return &Client{
-		api:  api,
-		root: root,
-		auth: &retryablehttp.Client{
-			HTTPClient:   plain,
-			RetryMax:     o.Retries,
-			CheckRetry:   policy.check,
-			Backoff:      policy.backoff,
-			ErrorHandler: retryablehttp.PassthroughErrorHandler,
-		},
-		headers: o.Headers,
-		agent:   o.UserAgent,
-		pause:   o.Pause,
-		ban:     newRefusals(maxRefusals),
-		redact:  redactor(o),
-		shared:  newShared(o.PrefetchGroups),
-	}, nil
-}
+	redactor := newRedactor(o.Token, o.Headers)
+	c := &Client{
+		reporter: reporter{root: root, redactor: redactor},
 
-// bearer sends the token in the header that GitLab accepts for access tokens of
-// every kind; PRIVATE-TOKEN is not for OAuth tokens.
-type bearer string
-
-// Init implements gogitlab.AuthSource.
-func (bearer) Init(context.Context, *gogitlab.Client) error { return nil }
-
-// Header implements gogitlab.AuthSource.
-func (b bearer) Header(context.Context) (key, value string, err error) {
-	return "Authorization", "Bearer " + string(b), nil
-}
-
-// redactor hides the client's own credentials in answers that echo them.
-func redactor(o Options) func(string) string {
-	pairs := []string{}
-	for _, value := range append(slices.Collect(maps.Values(o.Headers)), o.Token) {
-		if len(value) >= 4 {
-			pairs = append(pairs, value, "[hidden]")
-		}
+		api: api, http: plain,
+		auth:     header{HeaderAuthorization, "Bearer " + o.Token},
+		headers:  o.Headers,
+		agent:    o.UserAgent,
+		retry:    retryPolicy{retries: o.Retries, pause: o.Pause, redactor: redactor},
+		clock:    clock,
+		ban:      newRefusals(maxRefusals),
+		shared:   newShared(o.PrefetchGroups),
 	}
-	return strings.NewReplacer(pairs...).Replace
+	if o.TokenHeader == HeaderPrivateToken {
+		c.auth = header{HeaderPrivateToken, o.Token}
+	}
+	return c, nil
 }
+
+// Root is the URL of the GitLab, without /api/v4 and a trailing slash.
+func (c *Client) Root() string { return c.root.String() }
 
 // ParseBaseURL returns the root of a GitLab, without /api/v4 and a trailing slash.
 func ParseBaseURL(raw string) (*url.URL, error) {
@@ -210,33 +199,4 @@ func TLSConfig(ca, certificate, key []byte, insecure bool) (*tls.Config, error) 
 		config.Certificates = []tls.Certificate{pair}
 	}
 	return config, nil
-}
-
-// noLimit: the retry policy honours what the server asks for. The client's own
-// limiter would be set up from a header that does not speak of these endpoints.
-type noLimit struct{}
-
-// Wait implements gogitlab.RateLimiter.
-func (noLimit) Wait(context.Context) error { return nil }
-
-// answer is what came back for a request, success or not.
-type answer struct {
-	status int
-	header http.Header
-	body   []byte
-}
-
-// request makes one API request with its retries. The answer is returned for
-// every status; the error is only for no answer at all.
-func (c *Client) request(ctx context.Context, method, path string, body any, options ...gogitlab.RequestOptionFunc) (answer, error) {
-	ctx, call := withCall(ctx, method)
-	options = append(options, gogitlab.WithContext(ctx))
-	req, err := c.api.NewRequest(method, path, body, options)
-	if err != nil {
-		return answer{}, err
-	}
-	// The client turns statuses into errors and drops the body of a 404, so the
-	// recorder's copy is what counts.
-	_, err = c.api.Do(req, &bytes.Buffer{})
-	return call.result(ctx, err)
 }

@@ -36,6 +36,18 @@ const (
 	KindUncertain
 	// KindForbidden: the caller's role in the project is too low.
 	KindForbidden
+	// KindScope: GitLab knows the provider's token, whose scopes or permissions do not
+	// allow the request.
+	KindScope
+	// KindNotFound: the answer does not say whether the project or the deploy token is
+	// missing, nor whether it is only hidden. Fine-grained tokens get it.
+	KindNotFound
+	// KindClock: GitLab's clock and this machine's are too far apart.
+	KindClock
+	// KindUnreadable: a list has a row that cannot be told from anybody's.
+	KindUnreadable
+	// KindUnsupported: the GitLab is too old.
+	KindUnsupported
 )
 
 // Error is a request that did not succeed. It never holds a secret.
@@ -77,9 +89,15 @@ func IsKind(err error, kind Kind) bool {
 	return errors.As(err, &e) && e.Kind == kind
 }
 
+// reporter makes errors of answers, with nothing secret in them.
+type reporter struct {
+	root     *url.URL
+	redactor redactor
+}
+
 // noAnswer is the error of a request that got none.
-func (c *Client) noAnswer(action string, err error) *Error {
-	e := &Error{Action: action, Said: "no answer from " + c.root.Host + ": " + reasonOf(err), cause: err}
+func (r reporter) noAnswer(action string, err error) *Error {
+	e := &Error{Action: action, Said: "no answer from " + r.root.Host + ": " + r.quote(reasonOf(err)), cause: err}
 	var late *hintTooLateError
 	switch {
 	case errors.As(err, &late):
@@ -91,14 +109,18 @@ func (c *Client) noAnswer(action string, err error) *Error {
 	case isDNS(err):
 		e.Advice = "Check base_url: its host name does not resolve."
 	case isPlainHTTP(err):
-		e.Advice = "Check base_url: the host answers in plain HTTP. Use http:// if that is meant."
+		e.Advice = "Check base_url: the host answers in plain HTTP. Use http:// if that is intended."
 	case permanent(err):
 		e.Advice = "Check base_url, cacert_file and the certificate of the GitLab instance."
 	default:
-		e.Advice = "Check base_url and the network between here and GitLab."
+		e.Advice = "Check base_url and the network between this machine and GitLab."
 	}
 	return e
 }
+
+// quote makes text from outside fit for a message. Secrets are hidden before anything is
+// cut, because a part of one is hard to recognise.
+func (r reporter) quote(text string) string { return short(r.redactor.hide(text)) }
 
 func isDNS(err error) bool {
 	_, ok := errors.AsType[*net.DNSError](err)
@@ -121,45 +143,84 @@ func reasonOf(err error) string {
 	}
 }
 
-// refused is the error of an answer that is not the hoped-for one.
-func (c *Client) refused(action string, got answer) *Error {
-	e := &Error{Action: action, Status: got.status, Said: c.redact(said(got))}
-	message := messageOf(got)
+// refused is the error of an answer that is not the expected one.
+func (r reporter) refused(action string, got answer) *Error {
+	e := &Error{Action: action, Status: got.status, Said: r.quote(message(got))}
 	switch {
-	case got.status == http.StatusNotFound && message == "404 Project Not Found":
-		e.Kind = KindProjectNotFound
-		e.Advice = "The project does not exist, or the token's user is not a member of it. " +
-			"If Terraform creates the project, reference that resource's attributes here."
-	case got.status == http.StatusNotFound && message == "404 Not found":
-		// Only this wording, from the handler of missing records, speaks of the token.
-		e.Kind = KindTokenNotFound
-	case got.status == http.StatusNotFound && message == "404 Group Not Found":
-		e.Advice = "The group does not exist, or the token's user cannot see it."
+	case got.status >= 300 && got.status < 400:
+		e.Said = "a redirect to " + r.quote(redirectTarget(got))
+		e.Advice = "The provider does not follow redirects, so its token is never sent to another host. " +
+			"Set base_url to the address that GitLab itself uses. A GitLab in maintenance mode redirects as well."
+	case got.status == http.StatusTooManyRequests:
+		e.Advice = "GitLab's rate limit was still exceeded after the retries. Lower -parallelism or apply again later."
+	case got.status >= 500:
+		e.Advice = "GitLab has an internal problem or is in maintenance. Apply again later."
+	case !isErrorBody(got.body):
+		e.Advice = adviceForForeignAnswer(got.status)
 	case got.status == http.StatusNotFound:
-		e.Advice = "This is not how GitLab says that something is missing. Check base_url."
+		e.Kind, e.Advice = sortNotFound(got)
 	case got.status == http.StatusUnauthorized:
 		e.Advice = "GitLab does not accept the provider's token. It must be a valid access token with the api scope."
-	case got.status == http.StatusForbidden && strings.Contains(e.Said, "insufficient_scope"):
-		e.Advice = "The provider's token needs the api scope."
-	case got.status == http.StatusForbidden && strings.Contains(e.Said, "read-only"):
-		e.Advice = "The GitLab instance accepts no changes at the moment. Apply again later."
 	case got.status == http.StatusForbidden:
-		if message == "403 Forbidden" {
-			e.Kind = KindForbidden
-		}
-		e.Advice = "The provider's token needs the api scope, and its user the Maintainer role in the project."
+		e.Kind, e.Advice = sortForbidden(got)
 	case got.status == http.StatusMethodNotAllowed:
 		e.Advice = "The project was renamed or moved. Use its numeric id or its new path."
-	case got.status >= 300 && got.status < 400:
-		e.Said = "a redirect to " + redirectTarget(got)
-		e.Advice = "Credentials follow no redirect. Set base_url to the address that GitLab itself uses; " +
-			"a GitLab in maintenance mode redirects as well."
-	case got.status == http.StatusTooManyRequests:
-		e.Advice = "GitLab's rate limit was still reached after the retries. Lower -parallelism or apply again later."
-	case got.status >= 500:
-		e.Advice = "GitLab has a problem of its own or is in maintenance. Apply again later."
 	}
 	return e
+}
+
+// adviceForForeignAnswer is about answers that no part of GitLab's API gives. The text
+// "Forbidden" is how GitLab answers an address that it has banned.
+func adviceForForeignAnswer(status int) string {
+	const between = "a proxy, a firewall or a login page in front of GitLab. Check base_url and what lies between this machine and GitLab."
+	switch status {
+	case http.StatusNotFound:
+		return "This 404 does not come from the GitLab API. Check base_url. If the project is given by its path, use its numeric id: " +
+			"some proxies do not pass on the %2F in a path."
+	case http.StatusUnauthorized, http.StatusProxyAuthRequired:
+		return fmt.Sprintf("This %d does not come from the GitLab API: a proxy in front of GitLab wants credentials of its own. "+
+			"Set headers, and token_header if the proxy uses the Authorization header, in the provider's configuration.", status)
+	case http.StatusForbidden:
+		return "This 403 does not come from the GitLab API, but from " + between +
+			" GitLab itself answers like this to an address that it has banned after failed logins."
+	}
+	return fmt.Sprintf("This %d does not come from the GitLab API, but from %s", status, between)
+}
+
+// sortNotFound tells GitLab's four kinds of 404 apart (lib/api/helpers.rb and the
+// handler of missing records in lib/api/api.rb).
+func sortNotFound(got answer) (Kind, string) {
+	switch messageOf(got) {
+	case "404 Project Not Found":
+		return KindProjectNotFound, "The project does not exist, or the token's user is not a member of it. " +
+			"If Terraform creates the project, reference that resource's attributes here."
+	case "404 Not found":
+		// Only this wording, with a small f, speaks of the deploy token.
+		return KindTokenNotFound, ""
+	case "404 Group Not Found":
+		return KindOther, "The group does not exist, or the token's user cannot see it."
+	case "404 Not Found":
+		return KindNotFound, "GitLab answers a fine-grained access token like this for whatever is missing or beyond the token's permissions, " +
+			"so nothing can be concluded. Add the project and the permissions to the token. " +
+			"If the project is gone, remove this resource from the state, or destroy it with -refresh=false."
+	}
+	return KindOther, "GitLab does not know this request: it is older than " + MinVersion + ", or base_url is not its address."
+}
+
+func sortForbidden(got answer) (Kind, string) {
+	text := message(got)
+	switch {
+	case strings.Contains(text, "insufficient_granular_scope"):
+		return KindScope, "The provider's token is a fine-grained one without a permission that this needs, or the group accepts only fine-grained tokens. " +
+			"Give the token the permissions that the guide on permissions lists, for this project."
+	case strings.Contains(text, "insufficient_scope"):
+		return KindScope, "The provider's token needs the api scope."
+	case strings.Contains(text, "read-only"):
+		return KindOther, "The GitLab instance accepts no changes at the moment. Apply again later."
+	case messageOf(got) == "403 Forbidden":
+		return KindForbidden, "The provider's token needs the api scope, and its user the Maintainer role in the project."
+	}
+	return KindOther, "The provider's token needs the api scope, and its user the Maintainer role in the project."
 }
 
 func redirectTarget(got answer) string {
@@ -183,10 +244,10 @@ func messageOf(got answer) string {
 	return body.Message
 }
 
-// said reads GitLab's message from any of its body shapes: message as text or as
+// message reads GitLab's message from any of its body shapes: message as text or as
 // an object, error as text, with or without a description, and errors as the
-// registry token endpoint has them. Plain text and HTML are cut short.
-func said(got answer) string {
+// registry token endpoint has them. It may hold secrets; see quote.
+func message(got answer) string {
 	var body struct {
 		Message     any    `json:"message"`
 		Error       any    `json:"error"`
@@ -197,11 +258,10 @@ func said(got answer) string {
 		} `json:"errors"`
 	}
 	if json.Unmarshal(got.body, &body) != nil {
-		text := strings.Join(strings.Fields(string(got.body)), " ")
-		if strings.HasPrefix(text, "<") {
+		if got.isHTML() {
 			return "an HTML page"
 		}
-		return short(text)
+		return strings.Join(strings.Fields(string(got.body)), " ")
 	}
 	var parts []string
 	for _, part := range []string{flatten(body.Message), flatten(body.Error), body.Description} {
@@ -212,7 +272,7 @@ func said(got answer) string {
 	for _, e := range body.Errors {
 		parts = append(parts, strings.Trim(e.Code+": "+e.Message, ": "))
 	}
-	return short(strings.TrimRight(strings.Join(parts, ": "), "."))
+	return strings.TrimRight(strings.Join(parts, ": "), ".")
 }
 
 // flatten writes an error value of any shape on one line, fields in order.
@@ -246,4 +306,26 @@ func short(text string) string {
 		return string(runes[:most]) + "…"
 	}
 	return text
+}
+
+// garbled is the error of a success that is not what GitLab sends.
+func (r reporter) garbled(action string, got answer) *Error {
+	what := "a response that is not from the GitLab API"
+	if got.isHTML() {
+		what = "an HTML page"
+	}
+	return &Error{
+		Action: action, Status: got.status, Said: what,
+		Advice: fmt.Sprintf("Check base_url: is %s the GitLab instance itself?", r.root),
+		cause:  errors.New("unreadable answer"),
+	}
+}
+
+// mistaken is the error of an answer about something else than was asked for, as a
+// cache or a proxy can give it.
+func (r reporter) mistaken(action, about string) *Error {
+	return &Error{
+		Action: action, Said: "the answer is about " + about,
+		Advice: "Something between this machine and GitLab mixes up answers, such as a cache. Nothing was changed because of this answer.",
+	}
 }

@@ -7,24 +7,26 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/access"
 )
 
 const (
-	// mintTries: a POST whose fate is unknown is looked into, and made again only
-	// once its token is known not to live.
+	// mintTries: an ambiguous POST is repeated only after the token list shows that it
+	// created nothing.
 	mintTries = 3
-	// sharedTries: what such a POST has made is left to live, so there is one more try.
+	// sharedTries: a token that another run may have created is left alone, so there is
+	// one repetition only.
 	sharedTries = 2
-	// inquestLooks and inquestPause: a server whose answer did not arrive may still
+	// reconcileLooks and reconcilePause: a server whose answer did not arrive may still
 	// be at work on the request.
-	inquestLooks = 3
-	inquestPause = 3 * time.Second
-	// afterwards bounds what is still done for an operation that was interrupted or
+	reconcileLooks = 3
+	reconcilePause = 3 * time.Second
+	// cleanupTime bounds what is still done for an operation that was interrupted or
 	// ran out of time: long enough for one hint of a throttle.
-	afterwards = 90 * time.Second
+	cleanupTime = 90 * time.Second
 )
 
 // MintRequest describes a deploy token to mint.
@@ -36,8 +38,9 @@ type MintRequest struct {
 	// Otherwise another run may be minting with it, whatever locks say.
 	FreshUsername bool
 	Scopes        []string
-	// ExpiresAt is zero for a permanent token.
-	ExpiresAt time.Time
+	// Expiry gives the expiry of a token that is minted at a time of GitLab's clock; the
+	// zero time for a permanent token.
+	Expiry func(mintedAt time.Time) time.Time
 	// Known are tokens that cannot come from this request, whatever a list says.
 	Known []int64
 }
@@ -47,10 +50,16 @@ type Minted struct {
 	access.DeployToken
 
 	Secret access.Secret
-	// Strays carry the same generated username and appeared meanwhile: tokens of
-	// earlier tries, whose secrets got lost, or of another run, which has published
+	// CreatedAt is the time of the POST by GitLab's clock, in whole seconds.
+	CreatedAt time.Time
+	// WantedExpiry is the expiry that GitLab was asked for.
+	WantedExpiry time.Time
+	// Listed is what GitLab listed before the POST.
+	Listed TokenList
+	// Orphans carry the same generated username and appeared meanwhile: tokens of
+	// earlier tries, whose secrets are lost, or of another run, which has published
 	// them. Nothing tells these apart, so they live on.
-	Strays []access.Stray
+	Orphans []access.Orphan
 }
 
 type mintBody struct {
@@ -69,39 +78,70 @@ type minting struct {
 
 	request MintRequest
 	action  string
+	listed  TokenList
 	// newest is the highest id before the first POST: ids ascend.
 	newest int64
 }
 
-// MintDeployToken makes a deploy token, once. When the answer of GitLab gets lost,
-// the token list tells what became of the request: a token that was made without
-// us learning its secret is revoked, if a fresh username proves that it is this
-// request's, or is left as a stray, if a generated one says that some run of this
-// access has made it; then another is minted. The error is of KindUncertain, with
-// the ids as far as they are known, if a token may live whose secret nobody has.
+// MintDeployToken creates a deploy token, once. If GitLab's answer is lost, or if
+// something on the way answers in GitLab's place, the token list tells what became of
+// the request. A token that was created without its secret becoming known is revoked if
+// a fresh username proves that it is this request's, or becomes an orphan if another run
+// with the same generated username may have created it; then another is minted. The
+// error is of KindUncertain, with the ids as far as they are known, if a token may live
+// whose secret nobody has. One call at a time works on a project.
 func (c *Client) MintDeployToken(ctx context.Context, request MintRequest) (Minted, error) {
 	m := minting{Client: c, request: request, action: fmt.Sprintf("mint a deploy token in project %d", request.ProjectID)}
-	before, err := c.DeployTokens(ctx, request.ProjectID)
+	unlock, err := c.minting.lock(ctx, request.ProjectID)
 	if err != nil {
+		return Minted{}, c.noAnswer(m.action, err)
+	}
+	defer unlock()
+	if err := m.prepare(ctx); err != nil {
 		return Minted{}, err
 	}
-	for _, token := range before {
+	return m.mint(ctx)
+}
+
+// prepare makes sure that a token could be recognised before one is created.
+func (m *minting) prepare(ctx context.Context) error {
+	if err := m.checkVersion(ctx, m.action); err != nil {
+		return err
+	}
+	listed, err := m.DeployTokens(ctx, m.request.ProjectID)
+	if err != nil {
+		return err
+	}
+	if err := m.CheckClock(); err != nil {
+		return err
+	}
+	if len(listed.Tokens) == 0 && len(listed.Unreadable) > 0 {
+		return unsupported(m.action, "its list of deploy tokens does not say which are revoked")
+	}
+	for _, row := range listed.Unreadable {
+		m.newest = max(m.newest, row.ID)
+	}
+	for _, token := range listed.Tokens {
 		m.newest = max(m.newest, token.ID)
 	}
+	m.listed = listed
+	return nil
+}
 
+func (m *minting) mint(ctx context.Context) (Minted, error) {
 	tries := mintTries
 	if m.usernameShared() {
 		tries = sharedTries
 	}
 	var (
 		failure *Error
-		strays  []access.Stray
+		orphans []access.Orphan
 	)
 	for try := 1; try <= tries; try++ {
 		minted, got, err := m.post(ctx)
 		if err == nil {
 			if try > 1 {
-				minted.Strays = m.others(ctx, minted.ID, strays)
+				minted.Orphans = m.laterDuplicates(ctx, minted.ID, orphans)
 			}
 			return minted, nil
 		}
@@ -109,47 +149,56 @@ func (c *Client) MintDeployToken(ctx context.Context, request MintRequest) (Mint
 		if failure.Kind != KindUncertain {
 			return Minted{}, failure
 		}
-		var inquestErr error
-		if strays, inquestErr = m.inquest(ctx, failure); inquestErr != nil {
-			return Minted{}, inquestErr
+		var reconcileErr error
+		if orphans, reconcileErr = m.reconcile(ctx, failure); reconcileErr != nil {
+			return Minted{}, reconcileErr
 		}
 		if ctx.Err() != nil {
-			failure.Advice = "The operation was over before GitLab answered. No deploy token of it lives now; if one appears later, the next plan lists it."
-			return Minted{}, m.name(strays, failure)
+			failure.Advice = "The operation ended before GitLab answered. GitLab lists no deploy token of it now; if one appears later, the next plan names it."
+			return Minted{}, m.name(orphans, failure)
+		}
+		if got.status >= 300 && got.status < 500 {
+			break // something on the way refuses the request, and would again
 		}
 		if try < tries {
-			if err := c.pauseBefore(ctx, got, try); err != nil {
-				return Minted{}, c.noAnswer(m.action, err)
+			if err := m.pauseBefore(ctx, got, try); err != nil {
+				return Minted{}, m.noAnswer(m.action, err)
 			}
 		}
 	}
 	failure.Kind = KindOther
-	return Minted{}, m.name(strays, failure)
+	return Minted{}, m.name(orphans, failure)
 }
 
 // name makes the error name tokens that may be the request's and live.
-func (m minting) name(strays []access.Stray, failure *Error) *Error {
-	if len(strays) == 0 {
+func (m *minting) name(orphans []access.Orphan, failure *Error) *Error {
+	if len(orphans) == 0 {
 		return failure
 	}
-	failure.Kind, failure.TokenIDs = KindUncertain, strayIDs(strays)
-	failure.Advice = fmt.Sprintf("Deploy tokens that may come from this request, or from another run of this access: %v. "+
-		"They are left alone; the next plan retires them with a full overlap.", failure.TokenIDs)
+	failure.Kind, failure.TokenIDs = KindUncertain, orphanIDs(orphans)
+	failure.Advice = strings.TrimSpace(fmt.Sprintf("%s Deploy tokens that may come from this request, or from another run of the same resource: %v. "+
+		"They are left alone; the next apply tracks them until they expire.", failure.Advice, failure.TokenIDs))
 	return failure
 }
 
-func strayIDs(strays []access.Stray) []int64 {
-	ids := make([]int64, 0, len(strays))
-	for _, stray := range strays {
-		ids = append(ids, stray.TokenID)
+func orphanIDs(orphans []access.Orphan) []int64 {
+	ids := make([]int64, 0, len(orphans))
+	for _, orphan := range orphans {
+		ids = append(ids, orphan.TokenID)
 	}
 	return ids
 }
 
-// usernameShared reports whether tokens with the request's username are this access's, but
-// not certainly this request's.
-func (m minting) usernameShared() bool {
+// usernameShared reports whether tokens with the request's username are this resource's,
+// but not certainly this request's.
+func (m *minting) usernameShared() bool {
 	return !m.request.FreshUsername && access.GeneratedUsername(m.request.Username, m.request.ProjectID)
+}
+
+// usernameIsProof reports whether a token with the request's username comes from this
+// request and from no other.
+func (m *minting) usernameIsProof() bool {
+	return m.request.FreshUsername && access.GeneratedUsername(m.request.Username, m.request.ProjectID)
 }
 
 // pauseBefore waits before another try, as long as the server asks for.
@@ -159,14 +208,17 @@ func (c *Client) pauseBefore(ctx context.Context, got answer, tries int) error {
 	if deadline, ok := ctx.Deadline(); ok && hinted && time.Until(deadline) < wait+spread {
 		return &hintTooLateError{status: got.status, wait: wait}
 	}
-	return sleep(ctx, c.pause(wait+jitter(spread)))
+	return sleep(ctx, c.retry.pause(wait+jitter(spread)))
 }
 
-// post makes one POST. The error is of KindUncertain if the token may exist.
-func (m minting) post(ctx context.Context) (Minted, answer, *Error) {
+// post makes one POST. The error is of KindUncertain if the token may exist: only a
+// refusal in GitLab's own shape says that it does not.
+func (m *minting) post(ctx context.Context) (Minted, answer, *Error) {
+	now := m.Now().UTC().Truncate(time.Second)
+	wanted := m.request.Expiry(now)
 	body := mintBody{Name: m.request.Name, Username: m.request.Username, Scopes: m.request.Scopes}
-	if !m.request.ExpiresAt.IsZero() {
-		body.ExpiresAt = m.request.ExpiresAt.UTC().Format(gitlabTime)
+	if !wanted.IsZero() {
+		body.ExpiresAt = wanted.UTC().Format(gitlabTime)
 	}
 	got, err := m.Client.request(ctx, http.MethodPost, tokensPath(m.request.ProjectID), body)
 	if err != nil {
@@ -176,64 +228,94 @@ func (m minting) post(ctx context.Context) (Minted, answer, *Error) {
 		}
 		return Minted{}, got, failure
 	}
-	switch {
-	case got.status >= 500, got.status == http.StatusRequestTimeout:
-		failure := m.refused(m.action, got)
-		failure.Kind = KindUncertain
-		return Minted{}, got, failure
-	case got.status >= 300:
+	if got.isRefusal() {
 		return Minted{}, got, m.refused(m.action, got)
 	}
+	if got.status >= 300 {
+		failure := m.refused(m.action, got)
+		failure.Kind = KindUncertain
+		if !isErrorBody(got.body) && !got.isHTML() && got.status >= 400 {
+			failure.Said = "" // it may quote the answer that did not reach us, with the secret
+		}
+		return Minted{}, got, failure
+	}
 	var row tokenJSON
-	if err := json.Unmarshal(got.body, &row); err == nil {
-		if token, ok := row.deployToken(); ok && row.Token != "" && got.status == http.StatusCreated {
-			return Minted{DeployToken: token, Secret: access.Secret(row.Token)}, got, nil
+	if json.Unmarshal(got.body, &row) == nil && got.status == http.StatusCreated {
+		token, ok := row.deployToken()
+		asked := token.Name == m.request.Name && token.Username == m.request.Username
+		if ok && row.Token != "" && asked {
+			return Minted{
+				DeployToken: token, Secret: access.Secret(row.Token), CreatedAt: now, WantedExpiry: wanted, Listed: m.listed,
+			}, got, nil
 		}
 	}
-	failure := m.garbled(m.action, got)
-	failure.Kind = KindUncertain
-	return Minted{}, got, failure
+	return Minted{}, got, m.unreadable(ctx, got)
 }
 
-// inquest finds out what an uncertain POST did. Without an error it may be made
-// again: no token of it lives but the strays, which cannot be told from another
+// unreadable deals with a success that is not as GitLab writes it. What it names by id
+// and by the username of this request was created by it, and is revoked.
+func (m *minting) unreadable(ctx context.Context, got answer) *Error {
+	failure := m.garbled(m.action, got)
+	failure.Kind = KindUncertain
+	mark, ok := readMark(got.body)
+	if !ok || mark.ID <= m.newest || mark.Username != m.request.Username || m.request.Username == "" {
+		return failure
+	}
+	ctx, cancel := outlive(ctx)
+	defer cancel()
+	if err := m.deleteToken(ctx, m.request.ProjectID, mark.ID); err != nil {
+		return m.leftBehind(failure, err, mark.ID)
+	}
+	return unsupported(m.action, "its answer about a new deploy token is incomplete")
+}
+
+// leftBehind is the error of a token that could not be revoked.
+func (m *minting) leftBehind(cause *Error, err error, id int64) *Error {
+	return &Error{
+		Action: cause.Action, Kind: KindUncertain, Status: cause.Status, Said: joinSaid(cause, err), TokenIDs: []int64{id}, cause: cause,
+		Advice: fmt.Sprintf("Deploy token %d was created, its secret is lost, and it could not be revoked. Revoke it in GitLab if no later apply does.", id),
+	}
+}
+
+// reconcile finds out what an uncertain POST did. Without an error the POST may be
+// repeated: no token of it lives but the orphans, which cannot be told from another
 // run's.
-func (m minting) inquest(ctx context.Context, cause *Error) ([]access.Stray, error) {
+func (m *minting) reconcile(ctx context.Context, cause *Error) ([]access.Orphan, error) {
+	if len(cause.TokenIDs) > 0 {
+		return nil, cause
+	}
 	ctx, cancel := outlive(ctx)
 	defer cancel()
 
-	var made []access.Stray
-	for look := range inquestLooks {
+	var created []access.Orphan
+	for look := range reconcileLooks {
 		if look > 0 {
-			if sleep(ctx, m.pause(inquestPause)) != nil {
+			if sleep(ctx, m.retry.pause(reconcilePause)) != nil {
 				break
 			}
 		}
 		var err error
-		if made, err = m.made(ctx); err != nil {
+		if created, err = m.createdSince(ctx); err != nil {
 			return nil, &Error{
 				Action: cause.Action, Kind: KindUncertain, Status: cause.Status, Said: joinSaid(cause, err), cause: cause,
-				Advice: "A deploy token may have been made whose secret nobody has. The next plan lists it if so.",
+				Advice: "A deploy token may have been created whose secret nobody has. The next plan names it if so.",
 			}
 		}
 		// GitLab itself answers 500 once the work is undone; anything else may
 		// come from somewhere on the way while GitLab is still at it.
-		if len(made) > 0 || cause.Status == http.StatusInternalServerError {
+		if len(created) > 0 || cause.Status == http.StatusInternalServerError {
 			break
 		}
 	}
-	ids := strayIDs(made)
+	ids := orphanIDs(created)
 	switch {
-	case len(made) == 0:
+	case len(created) == 0:
 		return nil, nil
 	case m.usernameShared():
-		return made, nil
-	case len(made) == 1 && access.GeneratedUsername(m.request.Username, m.request.ProjectID):
-		if err := m.RevokeDeployToken(ctx, m.request.ProjectID, ids[0]); err != nil {
-			return nil, &Error{
-				Action: cause.Action, Kind: KindUncertain, Status: cause.Status, Said: joinSaid(cause, err), TokenIDs: ids, cause: cause,
-				Advice: fmt.Sprintf("Deploy token %d was made, and its secret got lost. It could not be revoked again; revoke it in GitLab.", ids[0]),
-			}
+		return created, nil
+	case len(created) == 1 && m.usernameIsProof():
+		if err := m.deleteToken(ctx, m.request.ProjectID, ids[0]); err != nil {
+			return nil, m.leftBehind(cause, err, ids[0])
 		}
 		return nil, nil
 	default:
@@ -245,46 +327,51 @@ func (m minting) inquest(ctx context.Context, cause *Error) ([]access.Stray, err
 	}
 }
 
-// made lists the tokens that may come from this request.
-func (m minting) made(ctx context.Context) ([]access.Stray, error) {
-	tokens, err := m.DeployTokens(ctx, m.request.ProjectID)
+// createdSince lists the tokens that may come from this request.
+func (m *minting) createdSince(ctx context.Context) ([]access.Orphan, error) {
+	list, err := m.DeployTokens(ctx, m.request.ProjectID)
 	if err != nil {
 		return nil, err
 	}
-	var made []access.Stray
-	for _, token := range tokens {
-		if token.ID > m.newest && token.Name == m.request.Name && token.Username == m.request.Username && !slices.Contains(m.request.Known, token.ID) {
-			made = append(made, access.Stray{TokenID: token.ID, ExpiresAt: token.ExpiresAt})
+	var created []access.Orphan
+	add := func(id int64, name, username string, expiresAt time.Time) {
+		if id > m.newest && name == m.request.Name && username == m.request.Username && !slices.Contains(m.request.Known, id) {
+			created = append(created, access.Orphan{TokenID: id, ExpiresAt: expiresAt})
 		}
 	}
-	return made, nil
+	for _, token := range list.Tokens {
+		add(token.ID, token.Name, token.Username, token.ExpiresAt)
+	}
+	for _, row := range list.Unreadable {
+		add(row.ID, row.Name, row.Username, time.Time{})
+	}
+	return created, nil
 }
 
-// others lists what has come of earlier tries besides the token that was minted,
-// and removes it if it is certainly theirs. What a list hides or a removal leaves
+// laterDuplicates lists what has come of earlier tries besides the token that was
+// minted, and removes it if it is certainly theirs. What a list hides or a removal leaves
 // carries our username, so the next plan finds it; known is what is known already.
-func (m minting) others(ctx context.Context, minted int64, known []access.Stray) []access.Stray {
+func (m *minting) laterDuplicates(ctx context.Context, minted int64, known []access.Orphan) []access.Orphan {
 	if !access.GeneratedUsername(m.request.Username, m.request.ProjectID) {
 		return nil
 	}
-	made, err := m.made(ctx)
+	created, err := m.createdSince(ctx)
 	if err != nil {
 		return known
 	}
-	made = slices.DeleteFunc(made, func(t access.Stray) bool { return t.TokenID == minted })
-	if m.usernameShared() {
-		return made
+	created = slices.DeleteFunc(created, func(t access.Orphan) bool { return t.TokenID == minted })
+	if !m.usernameIsProof() {
+		return created
 	}
-	for _, late := range made {
-		_ = m.RevokeDeployToken(ctx, m.request.ProjectID, late.TokenID)
-	}
-	return nil
+	return slices.DeleteFunc(created, func(t access.Orphan) bool {
+		return m.deleteToken(ctx, m.request.ProjectID, t.TokenID) == nil
+	})
 }
 
 // outlive is a context for cleaning up: it goes on when the operation was
 // interrupted, and lasts at least for a while.
 func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
-	end := time.Now().Add(afterwards)
+	end := time.Now().Add(cleanupTime)
 	if deadline, ok := ctx.Deadline(); ok && deadline.After(end) && ctx.Err() == nil {
 		end = deadline
 	}

@@ -3,11 +3,11 @@ package gitlab
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -64,21 +64,18 @@ func (p projectJSON) project() Project { return Project{ID: p.ID, Path: p.Path, 
 var movedTo = regexp.MustCompile(`/projects/([0-9]+)$`)
 
 // Project reads a project by its numeric id or full path. An old path of a
-// renamed project finds it as well.
+// renamed project finds it as well. An answer about another project is an error.
 func (c *Client) Project(ctx context.Context, ref string) (Project, error) {
 	action := "read project " + ref
-	got, err := c.getProject(ctx, ref)
+	asked := ref
+	got, err := c.getProject(ctx, asked)
 	if err != nil {
 		return Project{}, c.noAnswer(action, err)
 	}
-	if got.status == http.StatusMovedPermanently {
-		// The new place is named by the numeric id, on a host that need not be ours.
-		if target, err := url.Parse(got.header.Get("Location")); err == nil {
-			if id := movedTo.FindStringSubmatch(target.Path); id != nil {
-				if got, err = c.getProject(ctx, id[1]); err != nil {
-					return Project{}, c.noAnswer(action, err)
-				}
-			}
+	if id, moved := newPlace(got); moved {
+		asked = id
+		if got, err = c.getProject(ctx, asked); err != nil {
+			return Project{}, c.noAnswer(action, err)
 		}
 	}
 	if got.status != http.StatusOK {
@@ -89,7 +86,50 @@ func (c *Client) Project(ctx context.Context, ref string) (Project, error) {
 	if err := json.Unmarshal(got.body, &body); err != nil || body.ID == 0 || body.Path == "" {
 		return Project{}, c.garbled(action, got)
 	}
+	if asked != strconv.FormatInt(body.ID, 10) && !strings.EqualFold(asked, body.Path) {
+		return Project{}, c.mistaken(action, fmt.Sprintf("project %s (id %d)", c.quote(body.Path), body.ID))
+	}
 	return body.project(), nil
+}
+
+// newPlace is the numeric id to which GitLab redirects from the old path of a project.
+// The redirect's host need not be ours (lib/api/helpers.rb, user_project).
+func newPlace(got answer) (id string, moved bool) {
+	if got.status != http.StatusMovedPermanently {
+		return "", false
+	}
+	target, err := url.Parse(got.header.Get("Location"))
+	if err != nil {
+		return "", false
+	}
+	if match := movedTo.FindStringSubmatch(target.Path); match != nil {
+		return match[1], true
+	}
+	return "", false
+}
+
+// OwnerOfPath returns the id of the project to which a full path leads now, old paths
+// of renamed projects included. It makes one request.
+func (c *Client) OwnerOfPath(ctx context.Context, path string) (int64, error) {
+	action := "read project " + path
+	got, err := c.getProject(ctx, path)
+	if err != nil {
+		return 0, c.noAnswer(action, err)
+	}
+	if id, moved := newPlace(got); moved {
+		return strconv.ParseInt(id, 10, 64)
+	}
+	if got.status != http.StatusOK {
+		return 0, c.refused(action, got)
+	}
+	var body projectJSON
+	if err := json.Unmarshal(got.body, &body); err != nil || body.ID == 0 {
+		return 0, c.garbled(action, got)
+	}
+	if !strings.EqualFold(path, body.Path) {
+		return 0, c.mistaken(action, fmt.Sprintf("project %s (id %d)", c.quote(body.Path), body.ID))
+	}
+	return body.ID, nil
 }
 
 func (c *Client) getProject(ctx context.Context, ref string) (answer, error) {
@@ -117,15 +157,12 @@ func (c *Client) CheckToken(ctx context.Context) error {
 	return nil
 }
 
-// garbled is the error of a success that is not what GitLab sends.
-func (c *Client) garbled(action string, got answer) *Error {
-	what := "an answer that is not GitLab's"
-	if strings.HasPrefix(strings.TrimSpace(string(got.body)), "<") {
-		what = "an HTML page"
+// KnowsToken is CheckToken for a different question: nil if GitLab knows the provider's
+// token, whatever that may do. Fine-grained tokens may not read their user.
+func (c *Client) KnowsToken(ctx context.Context) error {
+	err := c.CheckToken(ctx)
+	if IsKind(err, KindScope) {
+		return nil
 	}
-	return &Error{
-		Action: action, Status: got.status, Said: what,
-		Advice: fmt.Sprintf("Check base_url: is %s the GitLab instance itself?", c.root),
-		cause:  errors.New("unreadable answer"),
-	}
+	return err
 }

@@ -25,103 +25,23 @@ const (
 	maxPause   = 8 * time.Second
 	// maxHint bounds a server's hint for operations without a deadline.
 	maxHint = 5 * time.Minute
-	// maxBody bounds what is read of an answer. A page of 100 projects has about 400 KiB.
-	maxBody = 32 << 20
 )
 
-// call follows one request through its retries.
+// call is one request while it is made, with its retries.
 type call struct {
+	policy retryPolicy
 	method string
-	last   *answer
 	// paused is the sum of the longest pauses made without a hint.
 	paused time.Duration
 	// tries counts the requests that were sent.
 	tries int
 }
 
-type callKey struct{}
-
-func withCall(ctx context.Context, method string) (context.Context, *call) {
-	c := &call{method: method}
-	return context.WithValue(ctx, callKey{}, c), c
-}
-
-func callOf(ctx context.Context) *call {
-	c, _ := ctx.Value(callKey{}).(*call)
-	return c
-}
-
-// result sorts an outcome: an answer if the server gave one and nothing broke
-// afterwards, else the error.
-func (c *call) result(ctx context.Context, err error) (answer, error) {
-	if late, ok := errors.AsType[*hintTooLateError](err); ok {
-		return answer{}, late
-	}
-	if c.last != nil {
-		return *c.last, nil
-	}
-	if err == nil {
-		err = errors.New("no answer")
-	}
-	if ctx.Err() != nil {
-		err = ctx.Err()
-	}
-	return answer{}, err
-}
-
-// recorder keeps the last answer of each call. It reads the whole body inside the
-// round trip, so that a connection cut in the middle of it counts as broken and a
-// stalled one runs into the timeout.
-type recorder struct {
-	next    http.RoundTripper
-	timeout time.Duration
-}
-
-// RoundTrip implements http.RoundTripper.
-func (r recorder) RoundTrip(req *http.Request) (*http.Response, error) {
-	c := callOf(req.Context())
-	if c != nil {
-		c.last = nil
-		c.tries++
-	}
-	ctx, cancel := context.WithTimeout(req.Context(), r.timeout)
-	defer cancel()
-	resp, body, err := r.readWhole(req.WithContext(ctx))
-	if err != nil {
-		if ctx.Err() != nil && req.Context().Err() == nil {
-			err = fmt.Errorf("no whole answer within %s", r.timeout)
-		}
-		return nil, err
-	}
-	resp.Body = io.NopCloser(bytes.NewReader(body))
-	if c != nil {
-		c.last = &answer{status: resp.StatusCode, header: resp.Header, body: body}
-	}
-	return resp, nil
-}
-
-func (r recorder) readWhole(req *http.Request) (*http.Response, []byte, error) {
-	// Go's transport repeats even a POST with one of these.
-	req.Header.Del("Idempotency-Key")
-	req.Header.Del("X-Idempotency-Key")
-	resp, err := r.next.RoundTrip(req)
-	if err != nil {
-		return nil, nil, err
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
-	_ = resp.Body.Close()
-	if err == nil && len(body) > maxBody {
-		err = errTooLarge
-	}
-	return resp, body, err
-}
-
-var errTooLarge = errors.New("the answer is larger than any of GitLab's")
-
 // retryPolicy decides which requests are repeated, and when.
 type retryPolicy struct {
-	retries int
-	pause   func(time.Duration) time.Duration
+	retries  int
+	pause    func(time.Duration) time.Duration
+	redactor redactor
 }
 
 // hintTooLateError: the server named a time that lies beyond the operation's own.
@@ -136,12 +56,12 @@ func (e *hintTooLateError) Error() string {
 }
 
 // check is a retryablehttp.CheckRetry.
-func (p retryPolicy) check(ctx context.Context, resp *http.Response, err error) (bool, error) {
-	c := callOf(ctx)
+func (c *call) check(ctx context.Context, resp *http.Response, err error) (bool, error) {
+	c.tries++
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
-	if c == nil || !repeatable(c.method, resp, err) || c.tries > p.retries {
+	if !repeatable(c.method, resp, err) || c.tries > c.policy.retries {
 		return false, nil
 	}
 
@@ -153,36 +73,36 @@ func (p retryPolicy) check(ctx context.Context, resp *http.Response, err error) 
 		if wait+spread > limit {
 			return false, &hintTooLateError{status: resp.StatusCode, wait: wait}
 		}
-		c.tellRetry(ctx, resp, err)
+		c.logRetry(ctx, resp, err)
 		return true, nil
 	}
 	if c.paused += unhintedPause(c.tries); c.paused > patience {
 		return false, nil
 	}
-	c.tellRetry(ctx, resp, err)
+	c.logRetry(ctx, resp, err)
 	return true, nil
 }
 
-// tellRetry logs why a request is made again.
-func (c *call) tellRetry(ctx context.Context, resp *http.Response, err error) {
+// logRetry logs why a request is made again.
+func (c *call) logRetry(ctx context.Context, resp *http.Response, err error) {
 	fields := map[string]any{"method": c.method, "tries": c.tries}
 	if resp != nil {
 		fields["status"] = resp.StatusCode
 	}
 	if err != nil {
-		fields["error"] = reasonOf(err)
+		fields["error"] = c.policy.redactor.hide(reasonOf(err))
 	}
 	tflog.Debug(ctx, "GitLab: the request will be repeated", fields)
 }
 
 // backoff is a retryablehttp.Backoff. Jitter keeps the ten requests that Terraform
 // makes at once from coming back at once.
-func (p retryPolicy) backoff(_, _ time.Duration, attempt int, resp *http.Response) time.Duration {
+func (c *call) backoff(_, _ time.Duration, attempt int, resp *http.Response) time.Duration {
 	if wait, spread, hinted := hintedPause(resp, attempt+1); hinted {
-		return p.pause(wait + jitter(spread))
+		return c.policy.pause(wait + jitter(spread))
 	}
 	wait := unhintedPause(attempt + 1)
-	return p.pause(wait/2 + jitter(wait/2))
+	return c.policy.pause(wait/2 + jitter(wait/2))
 }
 
 // hintedPause is at least what the server asks for, and never less than without a
@@ -214,13 +134,20 @@ func repeatable(method string, resp *http.Response, err error) bool {
 		return !permanent(err) && (idempotent || neverSent(err))
 	}
 	if resp.StatusCode == http.StatusTooManyRequests {
-		return true
+		return idempotent || peek(resp).isRefusal()
 	}
 	switch resp.StatusCode {
 	case http.StatusRequestTimeout, http.StatusConflict: // the latter is a resource lock
 		return idempotent
 	}
 	return idempotent && resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented
+}
+
+// peek returns an answer without using up its body, which is in memory already.
+func peek(resp *http.Response) answer {
+	body, _ := io.ReadAll(resp.Body)
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return answer{status: resp.StatusCode, header: resp.Header, body: body}
 }
 
 func neverSent(err error) bool {
@@ -254,11 +181,17 @@ func retryHint(resp *http.Response, now time.Time) (time.Duration, bool) {
 			return time.Duration(seconds) * time.Second, true
 		}
 		if at, err := http.ParseTime(after); err == nil {
+			if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+				now = date
+			}
 			return max(0, at.Sub(now)), true
 		}
 	}
 	if reset := resp.Header.Get("RateLimit-Reset"); reset != "" && resp.StatusCode == http.StatusTooManyRequests {
 		if unix, err := strconv.ParseInt(reset, 10, 64); err == nil {
+			if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+				now = date // the server's clock need not be ours
+			}
 			return max(0, time.Unix(unix, 0).Sub(now)), true
 		}
 	}

@@ -3,9 +3,11 @@ package gitlab
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	gogitlab "gitlab.com/gitlab-org/api/client-go/v2"
@@ -32,7 +34,8 @@ type tokenJSON struct {
 	Token     string     `json:"token"`
 }
 
-// deployToken returns the token; false if the answer lacks what makes one.
+// deployToken returns the token; false if the answer lacks what makes one. GitLab tells
+// whether a token is revoked since gitlab-org/gitlab issue 292433.
 func (t tokenJSON) deployToken() (access.DeployToken, bool) {
 	if t.ID == nil || *t.ID <= 0 || t.Revoked == nil {
 		return access.DeployToken{}, false
@@ -44,53 +47,131 @@ func (t tokenJSON) deployToken() (access.DeployToken, bool) {
 	return token, true
 }
 
-// listTries: a list that changes while its pages are read is read again.
-const listTries = 3
+// TokenList is the complete list of a project's deploy tokens.
+type TokenList struct {
+	Tokens []access.DeployToken
+	// Unreadable are rows that are not as GitLab writes them. Their ids are known, so
+	// that whoever owns none of them can go on.
+	Unreadable []UnreadableToken
+}
 
-// DeployTokens lists all deploy tokens of a project, dead ones included. The list is complete or an error.
-func (c *Client) DeployTokens(ctx context.Context, projectID int64) ([]access.DeployToken, error) {
+// UnreadableToken is a row of a list that is not a deploy token as GitLab writes it. What
+// could not be read of it is empty.
+type UnreadableToken struct {
+	ID             int64
+	Name, Username string
+}
+
+// Error makes an error of an unreadable row that concerns the caller.
+func (u UnreadableToken) Error() string {
+	return fmt.Sprintf("GitLab's answer about deploy token %d cannot be read", u.ID)
+}
+
+const (
+	// listTries: a list that changes while its pages are read is read again.
+	listTries = 10
+	// listPause is the first pause before that; it doubles up to maxListPause.
+	listPause    = 250 * time.Millisecond
+	maxListPause = 4 * time.Second
+)
+
+// DeployTokens lists all deploy tokens of a project, dead ones included. The list is
+// complete or an error; a list that others keep changing is read again with patience.
+func (c *Client) DeployTokens(ctx context.Context, projectID int64) (TokenList, error) {
 	action := fmt.Sprintf("list the deploy tokens of project %d", projectID)
-	for range listTries {
-		tokens, steady, err := c.listTokens(ctx, action, projectID)
+	for try := range listTries {
+		if try > 0 {
+			if err := sleep(ctx, c.retry.pause(min(listPause<<try, maxListPause))); err != nil {
+				return TokenList{}, c.noAnswer(action, err)
+			}
+		}
+		list, steady, err := c.listTokens(ctx, action, projectID)
 		if err != nil {
-			return nil, err
+			return TokenList{}, err
 		}
 		if steady {
-			return tokens, nil
+			return list, nil
 		}
 	}
-	return nil, unsteady(action, "Apply again.")
+	return TokenList{}, unsteady(action, "Apply again.")
 }
 
 // listTokens reads all pages. The list is not steady if its length changed
 // between two pages: a row may then have moved to a page already read.
-func (c *Client) listTokens(ctx context.Context, action string, projectID int64) (tokens []access.DeployToken, steady bool, err error) {
+func (c *Client) listTokens(ctx context.Context, action string, projectID int64) (list TokenList, steady bool, err error) {
 	var total string
 	steady = true
 	for page := 1; page <= maxPages; page++ {
 		query := &gogitlab.ListOptions{Page: int64(page), PerPage: perPage}
 		got, err := c.request(ctx, http.MethodGet, tokensPath(projectID), query)
 		if err != nil {
-			return nil, false, c.noAnswer(action, err)
+			return TokenList{}, false, c.noAnswer(action, err)
 		}
 		if got.status != http.StatusOK {
-			return nil, false, c.refused(action, got)
+			return TokenList{}, false, c.refused(action, got)
 		}
-		rows, ok := readTokens(got.body)
-		if !ok {
-			return nil, false, c.garbled(action, got)
+		if number := got.header.Get("X-Page"); number != "" && number != strconv.Itoa(page) {
+			return TokenList{}, false, c.mistaken(action, "another page of the list")
 		}
-		tokens = append(tokens, rows...)
+		rows, err := list.read(got.body)
+		if err != nil {
+			failure := c.garbled(action, got)
+			if errors.Is(err, errRowWithoutID) {
+				failure.Kind, failure.Said = KindUnreadable, err.Error()
+			}
+			return TokenList{}, false, failure
+		}
 		if page > 1 && got.header.Get("X-Total") != total {
 			steady = false
 		}
 		total = got.header.Get("X-Total")
 		// Links carry the host that GitLab thinks it has, so pages go by number.
-		if !moreAfter(got, len(rows)) {
-			return withoutRepeats(tokens), steady, nil
+		if !moreAfter(got, rows) {
+			list.Tokens = withoutRepeats(list.Tokens)
+			return list, steady, nil
 		}
 	}
-	return nil, false, endless(action)
+	return TokenList{}, false, endless(action)
+}
+
+var (
+	errNoList       = errors.New("no list of deploy tokens")
+	errRowWithoutID = errors.New("a row of the list has no id, so it could be any token")
+)
+
+// read adds the rows of a page, and returns how many there are.
+func (l *TokenList) read(body []byte) (rows int, err error) {
+	var page []json.RawMessage
+	if err := json.Unmarshal(body, &page); err != nil || page == nil {
+		return 0, errNoList
+	}
+	for _, raw := range page {
+		var row tokenJSON
+		if json.Unmarshal(raw, &row) == nil {
+			if token, ok := row.deployToken(); ok {
+				l.Tokens = append(l.Tokens, token)
+				continue
+			}
+		}
+		unreadable, ok := readMark(raw)
+		if !ok {
+			return 0, errRowWithoutID
+		}
+		l.Unreadable = append(l.Unreadable, unreadable)
+	}
+	return len(page), nil
+}
+
+// readMark reads what tells whose token a row is about; false if it has no id.
+func readMark(row []byte) (UnreadableToken, bool) {
+	var fields map[string]json.RawMessage
+	var mark UnreadableToken
+	if json.Unmarshal(row, &fields) != nil || json.Unmarshal(fields["id"], &mark.ID) != nil || mark.ID <= 0 {
+		return UnreadableToken{}, false
+	}
+	_ = json.Unmarshal(fields["name"], &mark.Name)
+	_ = json.Unmarshal(fields["username"], &mark.Username)
+	return mark, true
 }
 
 // moreAfter reports whether a page is not the last. A full one is followed also when
@@ -105,22 +186,6 @@ func endless(action string) *Error {
 
 func unsteady(action, advice string) *Error {
 	return &Error{Action: action, Said: "the list kept changing while it was read", Advice: advice}
-}
-
-func readTokens(body []byte) ([]access.DeployToken, bool) {
-	var rows []tokenJSON
-	if err := json.Unmarshal(body, &rows); err != nil || rows == nil {
-		return nil, false
-	}
-	tokens := make([]access.DeployToken, 0, len(rows))
-	for _, row := range rows {
-		token, ok := row.deployToken()
-		if !ok {
-			return nil, false
-		}
-		tokens = append(tokens, token)
-	}
-	return tokens, true
 }
 
 // withoutRepeats drops rows that two pages share because the list grew in between.
@@ -145,8 +210,11 @@ func (c *Client) DeployToken(ctx context.Context, projectID, tokenID int64) (acc
 		return access.DeployToken{}, c.garbled(action, got)
 	}
 	token, ok := row.deployToken()
-	if !ok || token.ID != tokenID {
+	switch {
+	case !ok:
 		return access.DeployToken{}, c.garbled(action, got)
+	case token.ID != tokenID:
+		return access.DeployToken{}, c.mistaken(action, fmt.Sprintf("deploy token %d", token.ID))
 	}
 	return token, nil
 }
@@ -154,6 +222,16 @@ func (c *Client) DeployToken(ctx context.Context, projectID, tokenID int64) (acc
 // RevokeDeployToken deletes a deploy token. A token that is already gone counts as
 // deleted. The error is of KindProjectNotFound if the project is gone or hidden.
 func (c *Client) RevokeDeployToken(ctx context.Context, projectID, tokenID int64) error {
+	// A list of the project that is being read elsewhere must not shift under its reader.
+	unlock, err := c.minting.lock(ctx, projectID)
+	if err != nil {
+		return c.noAnswer(fmt.Sprintf("revoke deploy token %d of project %d", tokenID, projectID), err)
+	}
+	defer unlock()
+	return c.deleteToken(ctx, projectID, tokenID)
+}
+
+func (c *Client) deleteToken(ctx context.Context, projectID, tokenID int64) error {
 	action := fmt.Sprintf("revoke deploy token %d of project %d", tokenID, projectID)
 	// Without this type, a GitLab in maintenance mode redirects to a page.
 	got, err := c.request(ctx, http.MethodDelete, tokenPath(projectID, tokenID), nil,

@@ -31,15 +31,16 @@ const (
 // repository is the image prefix without its host.
 func (c *Client) VerifyPull(ctx context.Context, repository, username string, secret access.Secret) error {
 	action := "prove that the new deploy token pulls " + repository
+	report := reporter{root: c.root, redactor: c.redactor.withPair(username, secret)}
 	var failure *Error
 	for try := range verifyTries {
 		if try > 0 {
-			if err := sleep(ctx, c.pause(verifyPause)); err != nil {
-				return c.noAnswer(action, err)
+			if err := sleep(ctx, c.retry.pause(verifyPause)); err != nil {
+				return report.noAnswer(action, err)
 			}
 		}
 		if err := c.ban.acquire(ctx); err != nil && ctx.Err() != nil {
-			return c.noAnswer(action, err)
+			return report.noAnswer(action, err)
 		} else if err != nil {
 			return &Error{
 				Action: action, Kind: KindNotProven, Said: err.Error(),
@@ -48,11 +49,7 @@ func (c *Client) VerifyPull(ctx context.Context, repository, username string, se
 			}
 		}
 		got, err := c.askRegistryToken(ctx, repository, username, secret)
-		failure = c.judge(action, repository, got, err)
-		if failure != nil {
-			basic := base64.StdEncoding.EncodeToString([]byte(username + ":" + secret.Reveal()))
-			failure.Said = strings.NewReplacer(secret.Reveal(), "[hidden]", basic, "[hidden]").Replace(failure.Said)
-		}
+		failure = c.judge(report, action, repository, got, err)
 		if failure != nil && failure.Status == http.StatusUnauthorized {
 			c.ban.refused()
 		} else {
@@ -71,7 +68,6 @@ func (c *Client) VerifyPull(ctx context.Context, repository, username string, se
 }
 
 func (c *Client) askRegistryToken(ctx context.Context, repository, username string, secret access.Secret) (answer, error) {
-	ctx, call := withCall(ctx, http.MethodGet)
 	target := *c.root
 	target.Path += "/jwt/auth"
 	target.RawQuery = url.Values{
@@ -87,17 +83,13 @@ func (c *Client) askRegistryToken(ctx context.Context, repository, username stri
 	}
 	req.Header.Set("User-Agent", c.agent)
 	req.SetBasicAuth(username, secret.Reveal())
-	resp, err := c.auth.Do(req)
-	if err == nil {
-		_ = resp.Body.Close()
-	}
-	return call.result(ctx, err)
+	return c.send(req)
 }
 
 // judge returns nil if the answer grants the pull.
-func (c *Client) judge(action, repository string, got answer, err error) *Error {
+func (c *Client) judge(report reporter, action, repository string, got answer, err error) *Error {
 	if err != nil {
-		failure := c.noAnswer(action, err)
+		failure := report.noAnswer(action, err)
 		if failure.Kind == KindOther {
 			failure.Kind = KindNotProven
 		}
@@ -112,7 +104,7 @@ func (c *Client) judge(action, repository string, got answer, err error) *Error 
 			Advice: "If the project was renamed since the plan, plan again. Otherwise check its container registry settings, a group IP allowlist, and an external authorization service.",
 		}
 	}
-	failure := c.refused(action, got)
+	failure := report.refused(action, got)
 	failure.Kind = KindNotProven
 	switch got.status {
 	case http.StatusNotFound:
@@ -120,6 +112,9 @@ func (c *Client) judge(action, repository string, got answer, err error) *Error 
 		failure.Advice = "The container registry is off for the GitLab instance, or base_url points to something else."
 	case http.StatusUnauthorized:
 		failure.Advice = "GitLab does not accept the token that it has just made. An external authorization service can be the cause."
+		if c.auth.name == HeaderPrivateToken {
+			failure.Advice = "If a proxy in front of GitLab takes the Authorization header for itself, the registry login cannot pass it. Set verify = false."
+		}
 	case http.StatusForbidden:
 		failure.Advice = "GitLab denies the pull; it may have banned this address after failed logins."
 	}

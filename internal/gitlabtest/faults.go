@@ -75,7 +75,7 @@ func (s *Server) ClearFaults() {
 
 // Throttled is the answer of the request throttle: plain text, with all headers.
 func (s *Server) Throttled(match string, after time.Duration) Fault {
-	reset := time.Now().Add(after)
+	reset := s.Clock.Now().Add(after)
 	seconds := fmt.Sprint(int(after.Seconds()))
 	return Fault{
 		Match: match, Status: http.StatusTooManyRequests, Body: "Retry later\n",
@@ -140,9 +140,13 @@ func (s *Server) carryOut(f *Fault, answer *httptest.ResponseRecorder, handle fu
 	}
 }
 
-// send passes the answer on, or as much of it as the fault lets through.
-func send(w http.ResponseWriter, answer *httptest.ResponseRecorder, f *Fault) {
+// send passes the answer on, or as much of it as the fault lets through. Every answer
+// carries the instance's own time, which a fault can replace.
+func (s *Server) send(w http.ResponseWriter, answer *httptest.ResponseRecorder, f *Fault) {
 	body := answer.Body.Bytes()
+	if answer.Header().Get("Date") == "" {
+		answer.Header().Set("Date", s.Clock.Now().UTC().Format(http.TimeFormat))
+	}
 	if f != nil && f.cuts() {
 		if f.When == During && len(body) > 0 {
 			maps.Copy(w.Header(), answer.Header())

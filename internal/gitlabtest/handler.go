@@ -108,7 +108,7 @@ func (s *Server) handler() http.Handler {
 		for _, hook := range after {
 			hook(answered)
 		}
-		send(w, answer, fault)
+		s.send(w, answer, fault)
 	})
 }
 
@@ -346,7 +346,7 @@ func (s *Server) tellLimits(x *exchange) {
 	h.Set("RateLimit-Limit", "2000")
 	h.Set("RateLimit-Observed", "1")
 	h.Set("RateLimit-Remaining", "1999")
-	h.Set("RateLimit-Reset", fmt.Sprint(time.Now().Add(time.Minute).Unix()))
+	h.Set("RateLimit-Reset", fmt.Sprint(s.Clock.Now().Add(time.Minute).Unix()))
 }
 
 func withoutCredentials(h http.Header) http.Header {

@@ -87,8 +87,8 @@ func (s *Server) tellThrottle(x *exchange, limit Rate, w *window, now time.Time)
 	h.Set("RateLimit-Limit", fmt.Sprint(perMinute))
 	h.Set("RateLimit-Observed", fmt.Sprint(w.n))
 	h.Set("RateLimit-Remaining", fmt.Sprint(max(0, limit.Requests-w.n)))
-	h.Set("RateLimit-Reset", fmt.Sprint(w.ends.Unix()))
-	h.Set("Date", now.UTC().Format(http.TimeFormat))
+	// Windows go by real time, and the header by the instance's clock, as Date does.
+	h.Set("RateLimit-Reset", fmt.Sprint(s.Clock.Now().Add(w.ends.Sub(now)).Unix()))
 	return w.n > limit.Requests
 }
 

@@ -23,7 +23,7 @@ func (s *Server) getVersion(x *exchange) {
 		x.message(http.StatusUnauthorized, "401 Unauthorized")
 		return
 	}
-	x.json(http.StatusOK, map[string]any{"version": "19.5.0", "revision": "00000000000"})
+	x.json(http.StatusOK, map[string]any{"version": s.world.version, "revision": "00000000000"})
 }
 
 func (s *Server) getProject(x *exchange) {

@@ -307,6 +307,31 @@ func (s *Server) Override(p *Project, key string, value any) {
 	s.edit(func() { p.override[key] = value })
 }
 
+// SetVersion changes the version that GET /version tells.
+func (s *Server) SetVersion(version string) {
+	s.edit(func() { s.world.version = version })
+}
+
+// LeaveOutOfTokens removes keys from the entities of all deploy tokens, as older
+// versions of GitLab do.
+func (s *Server) LeaveOutOfTokens(keys ...string) {
+	s.edit(func() { s.world.tokenKeysLeftOut = keys })
+}
+
+// OverrideToken puts a value of its own into the entity of one deploy token.
+func (s *Server) OverrideToken(tokenID int64, key string, value any) {
+	s.edit(func() {
+		for _, t := range s.world.tokens {
+			if t.id == tokenID {
+				if t.override == nil {
+					t.override = map[string]any{}
+				}
+				t.override[key] = value
+			}
+		}
+	})
+}
+
 func (s *Server) edit(change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -2,6 +2,7 @@ package gitlabtest
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -24,10 +25,15 @@ func (s *Server) tokenEntity(t *deployToken) map[string]any {
 	if !t.expiresAt.IsZero() {
 		expiresAt = t.expiresAt.UTC().Format("2006-01-02T15:04:05.000Z")
 	}
-	return map[string]any{
+	entity := map[string]any{
 		"id": t.id, "name": t.name, "username": t.username, "expires_at": expiresAt,
 		"scopes": t.scopes, "revoked": t.revoked, "expired": t.expired(s.Clock.Now()),
 	}
+	for _, key := range s.world.tokenKeysLeftOut {
+		delete(entity, key)
+	}
+	maps.Copy(entity, t.override)
+	return entity
 }
 
 func (s *Server) listAllTokens(x *exchange) {

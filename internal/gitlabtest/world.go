@@ -37,6 +37,9 @@ type world struct {
 	jobs         []*Job
 	secrets      []string
 
+	version          string
+	tokenKeysLeftOut []string
+
 	autoDevOps      bool
 	registryEnabled bool
 	maintenance     bool
@@ -50,6 +53,7 @@ type world struct {
 
 func newWorld() world {
 	return world{
+		version:         "19.5.0",
 		registryEnabled: true,
 		failedLogins:    map[string][]time.Time{},
 		windows:         map[string]*window{},
@@ -127,6 +131,7 @@ type deployToken struct {
 	expiresAt time.Time // zero: never
 	revoked   bool
 	secret    string
+	override  map[string]any
 }
 
 // active is GitLab's SQL scope: dead from the instant of the expiry.

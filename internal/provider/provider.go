@@ -124,6 +124,7 @@ func (p *Provider) Configure(ctx context.Context, req provider.ConfigureRequest,
 	}
 	options.UserAgent = "terraform-provider-autodevops/" + p.version
 	options.Pause = p.pause
+	options.Now = p.now
 	client, err := gitlab.New(options)
 	if err != nil {
 		resp.Diagnostics.AddAttributeError(path.Root("base_url"), "Cannot configure the GitLab client", err.Error()+".")
@@ -135,9 +136,8 @@ func (p *Provider) Configure(ctx context.Context, req provider.ConfigureRequest,
 			return
 		}
 	}
-	backend := &registryaccess.Backend{GitLab: client, Now: p.now}
-	resp.ResourceData = backend
-	resp.DataSourceData = backend
+	resp.ResourceData = client
+	resp.DataSourceData = client
 }
 
 // Resources implements provider.Provider.

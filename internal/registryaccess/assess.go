@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,65 +20,42 @@ import (
 type assessment struct {
 	facts       access.Facts // what GitLab said
 	effective   access.Facts // with the arguments that state facts
-	schedule    access.Schedule
 	policy      access.Policy
 	requirement access.Requirement
 	record      access.Record
-	verdicts    access.Verdicts
+	observed    access.Observation
 	decision    access.Decision
 }
 
-// ownTokens lists every token of an access: strays first, the current one last.
-func ownTokens(record access.Record, verdicts access.Verdicts) []int64 {
-	var ids []int64
-	for _, stray := range verdicts.Strays {
-		ids = append(ids, stray.TokenID)
-	}
-	return append(ids, record.TokenIDs()...)
-}
-
-// wanted is what an assessment needs of a known configuration.
-type wanted struct {
-	mode      access.Mode
-	overrides access.Overrides
-	policy    access.Policy
-}
-
-// wantedOf reads a plan whose deciding arguments are known.
-func wantedOf(ctx context.Context, plan model) (wanted, diag.Diagnostics) {
+// assess decides about a resource: from the plan's arguments, the state and the private
+// notes. A creation has the state of newState and no notes. The error is an
+// *access.UndecidableError.
+func assess(ctx context.Context, plan, config, state model, n notes) (assessment, diag.Diagnostics, error) {
 	rotation, _, diags := plan.rotation(ctx)
 	schedule, err := access.NewSchedule(rotation, plan.Permanent.ValueBool())
 	if err != nil {
 		diags.AddError("Invalid rotation", err.Error()+".")
 	}
-	return wanted{
-		mode:      access.Mode(plan.Mode.ValueString()),
-		overrides: plan.overrides(),
-		policy:    access.Policy{Schedule: schedule, Keep: plan.OnNotRequired.ValueString() == onNotRequiredKeep},
-	}, diags
-}
-
-// assessExisting decides about an access that is in state. The error is an
-// *access.UndecidableError.
-func assessExisting(ctx context.Context, plan, config, state model, private privateData) (assessment, diag.Diagnostics, error) {
-	want, diags := wantedOf(ctx, plan)
 	facts, more := state.facts(ctx)
 	diags.Append(more...)
 	record, more := state.record(ctx)
 	diags.Append(more...)
-	verdicts, mintedWith, more := readPrivate(ctx, private)
-	diags.Append(more...)
 	if diags.HasError() {
 		return assessment{}, diags, nil
 	}
-	if verdicts.RegistryMissing {
+	if n.observed.RegistryMissing {
 		facts.ImagePrefix = ""
 	}
 
-	want.policy.Schedule = want.policy.Schedule.For(state.ProjectID.ValueInt64())
-	a := assessment{facts: facts, schedule: want.policy.Schedule, policy: want.policy, record: record, verdicts: verdicts}
-	a.effective = want.overrides.Apply(facts)
+	a := assessment{
+		facts: facts, effective: plan.overrides().Apply(facts), record: record, observed: n.observed,
+		policy: access.Policy{
+			Schedule: schedule.For(state.ProjectID.ValueInt64()),
+			Keep:     plan.OnNotRequired.ValueString() == onNotRequiredKeep,
+		},
+	}
 	if record.Current != nil {
+		mintedWith := n.mintedWith
 		if mintedWith.TokenID != record.Current.ID {
 			mintedWith = argumentsOf(state, record.Current.ID)
 		}
@@ -87,13 +63,30 @@ func assessExisting(ctx context.Context, plan, config, state model, private priv
 		next.Username = nextUsername(config, state)
 		a.policy.Changed = argumentsOf(next, record.Current.ID).differences(mintedWith)
 	}
-	requirement, err := access.Require(want.mode, a.effective)
-	if err != nil {
-		return a, diags, err
+	a.requirement, err = access.Require(access.Mode(plan.Mode.ValueString()), a.effective)
+	if err == nil {
+		a.decision = access.Decide(a.policy, a.requirement, record, n.observed)
 	}
-	a.requirement = requirement
-	a.decision = access.Decide(a.policy, requirement, record, verdicts)
-	return a, diags, nil
+	return a, diags, err
+}
+
+// again is the assessment with another observation.
+func (a assessment) again(observed access.Observation) assessment {
+	a.observed = observed
+	a.decision = access.Decide(a.policy, a.requirement, a.record, observed)
+	return a
+}
+
+// due lists the tokens that this apply revokes.
+func (a assessment) due() []int64 { return a.decision.Due(a.record, a.policy.Schedule) }
+
+// ownTokens lists every token of a resource: orphans first, the current one last.
+func (a assessment) ownTokens() []int64 {
+	var ids []int64
+	for _, orphan := range a.observed.Orphans {
+		ids = append(ids, orphan.TokenID)
+	}
+	return append(ids, a.record.TokenIDs()...)
 }
 
 // nextUsername is the configured username, else the state's; unknown if an import
@@ -152,77 +145,31 @@ func (t tokenArguments) differences(other tokenArguments) []string {
 	return names
 }
 
-// dockerConfigOf renders a state's credentials for its registry, whose host may
-// have changed. The username is the one in the credentials: the argument may
-// already be another one.
-func dockerConfigOf(state model) string {
-	stored := state.DockerConfigJSON.ValueString()
-	if state.Token.IsNull() || state.Registry.IsNull() {
-		return stored
+// contradiction reports whether arguments remove a requirement that GitLab's own facts make.
+func contradiction(plan model, effective access.Requirement, facts access.Facts) (access.Requirement, bool) {
+	if effective.Required || !plan.overrides().Any() {
+		return access.Requirement{}, false
 	}
-	return access.DockerConfig(state.Registry.ValueString(), access.DockerConfigUsername(stored), access.Secret(state.Token.ValueString()))
+	said, err := access.Require(access.Mode(plan.Mode.ValueString()), facts)
+	return said, err == nil && said.Required
 }
 
-// privateData is the private state of a request or a response.
-type privateData interface {
-	GetKey(ctx context.Context, key string) ([]byte, diag.Diagnostics)
-	SetKey(ctx context.Context, key string, value []byte) diag.Diagnostics
+// hiddenFromCaller reports whether an argument decides that nothing is required,
+// and GitLab hides whether that is so.
+func hiddenFromCaller(plan model, effective access.Requirement, facts access.Facts) bool {
+	if effective.Required || !plan.overrides().Any() {
+		return false
+	}
+	_, err := access.Require(access.Mode(plan.Mode.ValueString()), facts)
+	return err != nil
 }
 
-const (
-	// verdictsKey holds access.Verdicts: what Read decided by the clock.
-	verdictsKey = "verdicts"
-	// mintedWithKey holds the tokenArguments of the current token.
-	mintedWithKey = "minted_with"
-	// usernameKey holds the username that an import has chosen for the take-over.
-	usernameKey = "username"
-)
-
-func readPrivate(ctx context.Context, private privateData) (verdicts access.Verdicts, mintedWith tokenArguments, diags diag.Diagnostics) {
-	for key, target := range map[string]any{verdictsKey: &verdicts, mintedWithKey: &mintedWith} {
-		raw, more := private.GetKey(ctx, key)
-		diags.Append(more...)
-		if len(raw) == 0 {
-			continue
-		}
-		if err := json.Unmarshal(raw, target); err != nil {
-			diags.AddError("Cannot read the private state", fmt.Sprintf("The key %q holds no valid data: %v.", key, err))
-		}
-	}
-	return verdicts, mintedWith, diags
-}
-
-// usernameOf is the username that an import has chosen; empty if none has.
-func usernameOf(ctx context.Context, private privateData) string {
-	var username string
-	if raw, _ := private.GetKey(ctx, usernameKey); len(raw) > 0 {
-		_ = json.Unmarshal(raw, &username)
-	}
-	return username
-}
-
-// writePrivate writes a key only if its value changes: drift checks compare
-// private state as well.
-func writePrivate(ctx context.Context, old, private privateData, key string, value any) diag.Diagnostics {
-	encoded, err := json.Marshal(value)
-	if err != nil {
-		return diag.Diagnostics{diag.NewErrorDiagnostic("Cannot write the private state", err.Error())}
-	}
-	stored, diags := old.GetKey(ctx, key)
-	if string(stored) == string(encoded) || len(stored) == 0 && string(encoded) == "{}" {
-		return diags
-	}
-	diags.Append(private.SetKey(ctx, key, encoded)...)
-	return diags
-}
-
-// tell logs a decision in one line, without a secret.
-func tell(ctx context.Context, phase, project string, a assessment) {
+// logDecision logs a decision in one line, without a secret.
+func logDecision(ctx context.Context, phase, project string, a assessment) {
 	tflog.Debug(ctx, "registry access: "+phase, map[string]any{
 		"project": project, "visibility": a.effective.Visibility, "registry_access_level": a.effective.RegistryAccessLevel,
 		"auto_devops": describeFlag(a.effective.AutoDevOps), "required": a.requirement.Required, "reason": string(a.requirement.Reason),
-		"mint": a.decision.Mint, "current_token": string(a.decision.Fate), "wind_down": string(a.decision.WindDown),
-		"revoke": a.decision.Revoke, "why": a.decision.LastChange,
+		"action": string(a.decision.Action), "token_status": string(a.decision.Status), "revoke": a.due(), "why": a.decision.LastChange,
 	})
 }
 

@@ -52,7 +52,7 @@ func (d *CoverageDataSource) Read(ctx context.Context, req datasource.ReadReques
 	}
 	timeout, diags := m.Timeouts.Read(ctx, coverageTimeout)
 	resp.Diagnostics.Append(diags...)
-	s, diags := m.survey(ctx, d.backend)
+	s, diags := m.survey(ctx, d.gitlab)
 	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
 		return
@@ -60,7 +60,11 @@ func (d *CoverageDataSource) Read(ctx context.Context, req datasource.ReadReques
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 
-	if err := s.run(ctx); err != nil {
+	err := s.run(ctx)
+	if err == nil {
+		err = d.gitlab.CheckClock()
+	}
+	if err != nil {
 		AddError(&resp.Diagnostics, "Cannot read the registry coverage of "+s.subject(), err)
 		return
 	}
@@ -70,8 +74,7 @@ func (d *CoverageDataSource) Read(ctx context.Context, req datasource.ReadReques
 
 // survey looks at many projects.
 type survey struct {
-	backend *Backend
-	now     time.Time
+	gitlab *gitlab.Client
 
 	// Either group or projects is set.
 	group        string
@@ -105,13 +108,13 @@ func (f finding) uncovered() bool { return f.required() && f.coverage != nil && 
 func (f finding) isHidden() bool  { return f.hidden != "" }
 
 func (s *survey) expiring(f finding) bool {
-	return f.required() && f.coverage != nil && f.coverage.Expiring(s.now, s.within)
+	return f.required() && f.coverage != nil && f.coverage.Expiring(s.gitlab.Now(), s.within)
 }
 
 // survey reads the arguments.
-func (m *coverageModel) survey(ctx context.Context, backend *Backend) (*survey, diag.Diagnostics) {
+func (m *coverageModel) survey(ctx context.Context, client *gitlab.Client) (*survey, diag.Diagnostics) {
 	s := &survey{
-		backend: backend, now: backend.Now(), found: map[string]finding{},
+		gitlab: client, found: map[string]finding{},
 		group:        m.Group.ValueString(),
 		onlyRequired: m.OnlyRequired.ValueBool(),
 		name:         access.DefaultName,
@@ -159,14 +162,14 @@ func (s *survey) run(ctx context.Context) error {
 	workers.SetLimit(projectsAtOnce)
 	var listing error
 	if s.group != "" {
-		listing = s.backend.GitLab.GroupProjects(ctx, s.group, s.filter, func(p gitlab.Project) error {
+		listing = s.gitlab.GroupProjects(ctx, s.group, s.filter, func(p gitlab.Project) error {
 			if !s.excluded(p.Path) {
 				workers.Go(func() error { return s.look(ctx, p) })
 			}
 			return ctx.Err()
 		})
 	}
-	checkToken := sync.OnceValue(func() error { return s.backend.GitLab.CheckToken(ctx) })
+	checkToken := sync.OnceValue(func() error { return s.gitlab.KnowsToken(ctx) })
 	for _, ref := range s.projects {
 		workers.Go(func() error { return s.lookUp(ctx, ref, checkToken) })
 	}
@@ -189,15 +192,27 @@ const (
 	// Also the whole instance can be in the middle of a change.
 	hiddenRegistry = "GitLab names no container registry for the project."
 	hiddenRole     = "GitLab does not say whether Auto DevOps is on: it hides that from users below the Maintainer role."
+	hiddenRow      = "GitLab's list of the project's deploy tokens cannot be read."
 	hiddenList     = "GitLab does not show the project's deploy tokens: it hides them from users below the Maintainer role."
 )
+
+// isHidden reports whether GitLab does not show a project, or its tokens, to the
+// provider's user or token.
+func isHidden(err error) bool {
+	for _, kind := range []gitlab.Kind{gitlab.KindForbidden, gitlab.KindProjectNotFound, gitlab.KindNotFound, gitlab.KindScope} {
+		if gitlab.IsKind(err, kind) {
+			return true
+		}
+	}
+	return false
+}
 
 // lookUp looks at a project of the explicit list. One that is missing is a finding
 // only if GitLab knows the provider's token: to an anonymous caller all are missing.
 func (s *survey) lookUp(ctx context.Context, ref string, checkToken func() error) error {
-	p, err := s.backend.GitLab.Project(ctx, ref)
+	p, err := s.gitlab.Project(ctx, ref)
 	switch {
-	case gitlab.IsKind(err, gitlab.KindProjectNotFound):
+	case isHidden(err):
 		if err = checkToken(); err != nil {
 			return err
 		}
@@ -232,16 +247,21 @@ func (s *survey) look(ctx context.Context, p gitlab.Project) error {
 	}
 	// Whoever may list the tokens also sees this.
 	if p.Facts.AutoDevOps != nil {
-		tokens, err := s.backend.GitLab.DeployTokens(ctx, p.ID)
+		list, err := s.gitlab.DeployTokens(ctx, p.ID)
+		unreadable := slices.IndexFunc(list.Unreadable, func(row gitlab.UnreadableToken) bool { return row.Name == s.name })
 		switch {
-		case gitlab.IsKind(err, gitlab.KindForbidden), gitlab.IsKind(err, gitlab.KindProjectNotFound):
+		case isHidden(err):
 			if requirement.Required {
 				f.hidden = hiddenList
 			}
+		case gitlab.IsKind(err, gitlab.KindUnreadable):
+			f.hidden = hiddenRow
 		case err != nil:
 			return err
+		case unreadable >= 0:
+			f.hidden = list.Unreadable[unreadable].Error() + "."
 		default:
-			coverage := access.Cover(s.now, p.ID, tokens, s.name)
+			coverage := access.Cover(s.gitlab.Now(), p.ID, list.Tokens, s.name)
 			f.coverage = &coverage
 		}
 	}

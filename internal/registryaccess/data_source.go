@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/access"
+	"github.com/autodevops/terraform-provider-autodevops/internal/gitlab"
 )
 
 var (
@@ -26,8 +27,8 @@ type DataSource struct{ dataSource }
 
 // dataSource is what the data sources of this package have in common.
 type dataSource struct {
-	// backend is nil while the provider's configuration is not known.
-	backend *Backend
+	// gitlab is nil while the provider's configuration is not known.
+	gitlab *gitlab.Client
 }
 
 // dataSourceModel is the data source as its schema has it.
@@ -70,9 +71,9 @@ func (d *DataSource) Metadata(_ context.Context, req datasource.MetadataRequest,
 
 // Configure implements datasource.DataSourceWithConfigure.
 func (d *dataSource) Configure(_ context.Context, req datasource.ConfigureRequest, resp *datasource.ConfigureResponse) {
-	backend, diags := backendOf(req.ProviderData)
+	client, diags := ClientOf(req.ProviderData)
 	resp.Diagnostics.Append(diags...)
-	d.backend = backend
+	d.gitlab = client
 }
 
 // begin reads the configuration of a read into a model. It reports whether the read
@@ -82,7 +83,7 @@ func (d *dataSource) begin(ctx context.Context, req datasource.ReadRequest, resp
 	if resp.Diagnostics.HasError() {
 		return false
 	}
-	if d.backend == nil {
+	if d.gitlab == nil {
 		resp.Diagnostics.AddError("Cannot read without a configured provider", "The configuration of the provider is not known yet.")
 		return false
 	}
@@ -153,8 +154,7 @@ func (d *DataSource) Read(ctx context.Context, req datasource.ReadRequest, resp 
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
 
-	r := Resource{backend: d.backend}
-	s, err := r.find(ctx, m.Project.ValueString())
+	s, err := find(ctx, d.gitlab, m.Project.ValueString())
 	if err != nil {
 		AddError(&resp.Diagnostics, fmt.Sprintf("Cannot read the registry access of project %s", m.Project.ValueString()), err)
 		return
@@ -173,11 +173,12 @@ func (d *DataSource) Read(ctx context.Context, req datasource.ReadRequest, resp 
 	}
 	requirement, err := access.Require(mode, overrides.Apply(s.project.Facts))
 	if err != nil {
-		addUndecidable(&resp.Diagnostics, m.Project.ValueString(), err)
+		AddUndecidable(&resp.Diagnostics, m.Project.ValueString(), err)
 		return
 	}
 	m.fill(s, requirement)
-	m.Tokens = d.seenTokens(s.tokens, name)
+	warnUnreadable(&resp.Diagnostics, s.project.Path, s.list.Unreadable)
+	m.Tokens = d.seenTokens(s.list.Tokens, name)
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }
 
@@ -190,12 +191,12 @@ func (m *dataSourceModel) fill(s subject, requirement access.Requirement) {
 	m.Facts = factsValue(s.project.Facts)
 	m.Required = types.BoolValue(requirement.Required)
 	m.Reason = types.StringValue(string(requirement.Reason))
-	m.Explanation = types.StringValue(requirement.Reason.Explanation())
+	m.Explanation = types.StringValue(requirement.Explanation())
 }
 
 // seenTokens lists the tokens of the name.
 func (d *DataSource) seenTokens(tokens []access.DeployToken, name string) types.List {
-	now := d.backend.Now()
+	now := d.gitlab.Now()
 	elements := []attr.Value{}
 	for _, t := range tokens {
 		if t.Name != name {

@@ -3,6 +3,7 @@ package registryaccess
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -11,8 +12,8 @@ import (
 	"github.com/autodevops/terraform-provider-autodevops/internal/gitlab"
 )
 
-// Delete implements resource.Resource: it revokes every token that the access
-// knows, the current one last.
+// Delete implements resource.Resource: it revokes every token that the state holds, the
+// current one last, and nothing else.
 func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
 	var state model
 	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
@@ -25,61 +26,84 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 
-	r.backend.GitLab.Applying()
+	r.gitlab.Applying()
 	record, diags := state.record(ctx)
 	resp.Diagnostics.Append(diags...)
-	verdicts, _, diags := readPrivate(ctx, req.Private)
+	n, diags := readNotes(ctx, req.Private)
 	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	ids := ownTokens(record, verdicts)
-	for i, id := range ids {
-		err := r.backend.GitLab.RevokeDeployToken(ctx, state.ProjectID.ValueInt64(), id)
-		if gitlab.IsKind(err, gitlab.KindProjectNotFound) && r.backend.GitLab.CheckToken(ctx) == nil {
-			resp.Diagnostics.AddWarning("Project is gone or hidden", fmt.Sprintf(
-				"GitLab answers 404 for project %s (id %d): it was deleted, or the provider's user has lost access to it. "+
-					"These deploy tokens could not be checked, and live on if the project does: %s.",
-				state.ProjectPath.ValueString(), state.ProjectID.ValueInt64(), listIDs(ids[i:])))
-			return
-		}
-		if err != nil {
-			// The current token, which is the last, stays alive while anything is left to do.
-			AddError(&resp.Diagnostics, fmt.Sprintf("Cannot revoke deploy token %d of project %s", id, state.ProjectPath.ValueString()), err)
-			break
-		}
-		if record.Current == nil || record.Current.ID != id {
-			record = record.Without(id)
-			state.RetiredTokens = retiredTokensValue(record.Retired)
-		}
+	d := deletion{gitlab: r.gitlab, state: state, record: record, origin: n.origin, diags: &resp.Diagnostics}
+	if d.run(ctx); resp.Diagnostics.HasError() {
+		d.state.RetiredTokens = retiredTokensValue(d.record.Retired)
+		resp.Diagnostics.Append(resp.State.Set(ctx, d.state)...)
 	}
-	if resp.Diagnostics.HasError() {
-		resp.Diagnostics.Append(resp.State.Set(ctx, state)...)
-		return
-	}
-	r.warnLeftBehind(ctx, state, &resp.Diagnostics)
 }
 
-// warnLeftBehind names tokens that carry the access's own username and live on: no
-// refresh has seen them. They are not revoked, since nothing has announced that.
-func (r *Resource) warnLeftBehind(ctx context.Context, state model, diags *diag.Diagnostics) {
-	projectID, username := state.ProjectID.ValueInt64(), state.Username.ValueString()
-	if !access.GeneratedUsername(username, projectID) {
+// deletion is one Delete while it runs.
+type deletion struct {
+	gitlab *gitlab.Client
+	state  model
+	record access.Record
+	origin origin
+	diags  *diag.Diagnostics
+}
+
+func (d *deletion) run(ctx context.Context) {
+	projectID := d.state.ProjectID.ValueInt64()
+	list, err := d.gitlab.DeployTokens(ctx, projectID)
+	if err != nil {
+		d.fail(ctx, "Cannot list the deploy tokens of project "+d.state.ProjectPath.ValueString(), err, d.record.TokenIDs())
 		return
 	}
-	tokens, err := r.backend.GitLab.DeployTokens(ctx, projectID)
-	if err != nil {
-		return // what was known is revoked; that there is more is only a suspicion
+	ids := d.record.TokenIDs()
+	for _, t := range list.Tokens {
+		if d.state.neverProven() && t.Username == d.state.Username.ValueString() && !d.record.Owns(t.ID) {
+			ids = append(ids, t.ID)
+		}
+	}
+	revoker := revoker{gitlab: d.gitlab, projectID: projectID, state: d.state, origin: d.origin, list: list}
+	for i, id := range ids {
+		if err := revoker.revoke(ctx, id); err != nil {
+			// The current token, which is the last, stays alive while anything is left to do.
+			d.fail(ctx, fmt.Sprintf("Cannot revoke deploy token %d of project %s", id, d.state.ProjectPath.ValueString()), err, ids[i:])
+			return
+		}
+		if d.record.Current == nil || d.record.Current.ID != id {
+			d.record = d.record.Without(id)
+		}
+	}
+	warnLeftAlone(d.diags, d.state.ProjectPath.ValueString(), d.leftAlone(list.Tokens, ids))
+}
+
+// fail reports why the tokens that are left could not be revoked. A project that is gone
+// has none; the destroy then succeeds with a warning, unless the GitLab is another one.
+func (d *deletion) fail(ctx context.Context, summary string, err error, left []int64) {
+	gone := gitlab.IsKind(err, gitlab.KindProjectNotFound) || gitlab.IsKind(err, gitlab.KindNotFound)
+	if !gone || d.gitlab.KnowsToken(ctx) != nil {
+		AddError(d.diags, summary, err)
+		return
+	}
+	if was := d.origin.GitLab; was != "" && was != d.gitlab.Root() && len(left) > 0 {
+		d.diags.AddError(summary, anotherGitLab(was, d.gitlab.Root(), d.state.ProjectPath.ValueString(), d.state.ProjectID.ValueInt64(), left))
+		return
+	}
+	warnGone(d.diags, d.state, "The deploy tokens in the state could not be checked.", left)
+}
+
+// leftAlone lists tokens that carry the resource's own username and live on, because
+// the state does not know them.
+func (d *deletion) leftAlone(tokens []access.DeployToken, revoked []int64) []int64 {
+	username := d.state.Username.ValueString()
+	if !access.GeneratedUsername(username, d.state.ProjectID.ValueInt64()) {
+		return nil
 	}
 	var left []int64
 	for _, t := range tokens {
-		if t.Username == username && t.Active(r.backend.Now()) {
+		if t.Username == username && t.Active(d.gitlab.Now()) && !slices.Contains(revoked, t.ID) {
 			left = append(left, t.ID)
 		}
 	}
-	if len(left) > 0 {
-		diags.AddWarning("Deploy tokens of an interrupted apply live on", fmt.Sprintf(
-			"Project %s has deploy tokens with this resource's username that its state did not know: %s. They were left alone, because the plan of this destroy "+
-				"did not show them. Revoke them in GitLab if no other state holds this resource.", state.ProjectPath.ValueString(), listIDs(left)))
-	}
+	return left
 }

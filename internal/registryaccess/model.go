@@ -52,6 +52,8 @@ type model struct {
 	EndsAt            timetypes.RFC3339 `tfsdk:"ends_at"`
 	Generation        types.Int64       `tfsdk:"generation"`
 	LastChange        types.String      `tfsdk:"last_change"`
+	LastAction        types.String      `tfsdk:"last_action"`
+	TokenStatus       types.String      `tfsdk:"token_status"`
 	RetiredTokens     types.List        `tfsdk:"retired_tokens"`
 	UnmanagedTokenIDs types.List        `tfsdk:"unmanaged_token_ids"`
 }
@@ -94,6 +96,7 @@ type retiredTokenModel struct {
 	RetiredAt timetypes.RFC3339 `tfsdk:"retired_at"`
 	RevokeAt  timetypes.RFC3339 `tfsdk:"revoke_at"`
 	ExpiresAt timetypes.RFC3339 `tfsdk:"expires_at"`
+	Status    types.String      `tfsdk:"status"`
 }
 
 var retiredTokenType = types.ObjectType{AttrTypes: map[string]attr.Type{
@@ -101,6 +104,7 @@ var retiredTokenType = types.ObjectType{AttrTypes: map[string]attr.Type{
 	"retired_at": timetypes.RFC3339Type{},
 	"revoke_at":  timetypes.RFC3339Type{},
 	"expires_at": timetypes.RFC3339Type{},
+	"status":     types.StringType,
 }}
 
 // timeValue stores whole seconds in UTC; null for the zero time.
@@ -210,6 +214,7 @@ func (m model) record(ctx context.Context) (access.Record, diag.Diagnostics) {
 	for _, t := range retired {
 		record.Retired = append(record.Retired, access.RetiredToken{
 			ID: t.TokenID.ValueInt64(), RetiredAt: timeOf(t.RetiredAt), RevokeAt: timeOf(t.RevokeAt), ExpiresAt: timeOf(t.ExpiresAt),
+			Status: access.Status(t.Status.ValueString()),
 		})
 	}
 	return record, diags
@@ -235,6 +240,7 @@ func retiredTokensValue(retired []access.RetiredToken) types.List {
 			"retired_at": timeValue(t.RetiredAt),
 			"revoke_at":  timeValue(t.RevokeAt),
 			"expires_at": timeValue(t.ExpiresAt),
+			"status":     stringValue(string(t.Status)),
 		}))
 	}
 	return types.ListValueMust(retiredTokenType, elements)
@@ -248,27 +254,12 @@ func idsValue(ids []int64) types.List {
 	return types.ListValueMust(types.Int64Type, elements)
 }
 
-// setRequirement writes the decision that people and policies read.
-func (m *model) setRequirement(r access.Requirement) {
-	m.Required = types.BoolValue(r.Required)
-	m.Reason = types.StringValue(string(r.Reason))
-	m.Explanation = types.StringValue(r.Reason.Explanation())
-}
-
-// setRevision follows the docker config, known or not.
-func (m *model) setRevision() {
-	switch {
-	case m.DockerConfigJSON.IsUnknown():
-		m.Revision = types.Int64Unknown()
-	case m.DockerConfigJSON.IsNull():
-		m.Revision = types.Int64Null()
-	default:
-		m.Revision = types.Int64Value(access.DockerConfigRevision(m.DockerConfigJSON.ValueString()))
-	}
-}
-
-// withdrawCredentials publishes none.
-func (m *model) withdrawCredentials() {
-	m.Token = types.StringNull()
-	m.DockerConfigJSON = types.StringValue(access.EmptyDockerConfig)
+// copyComputed takes over everything that is not an argument.
+func (m *model) copyComputed(from model) {
+	arguments := *m
+	*m = from
+	m.Project, m.Mode, m.Name, m.Username, m.Scopes = arguments.Project, arguments.Mode, arguments.Name, arguments.Username, arguments.Scopes
+	m.Visibility, m.RegistryAccessLevel, m.AutoDevOpsEnabled = arguments.Visibility, arguments.RegistryAccessLevel, arguments.AutoDevOpsEnabled
+	m.Rotation, m.Permanent, m.RotateWhenChanged = arguments.Rotation, arguments.Permanent, arguments.RotateWhenChanged
+	m.OnNotRequired, m.Verify, m.Timeouts = arguments.OnNotRequired, arguments.Verify, arguments.Timeouts
 }

@@ -22,7 +22,7 @@ import (
 // attributes, and none of them known if it depends on the clock or on chance.
 func (r *Resource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	if req.Plan.Raw.IsNull() {
-		warnDestroy(ctx, req, resp)
+		planDestroy(ctx, req, resp)
 		return
 	}
 	var plan, config model
@@ -46,81 +46,66 @@ func (r *Resource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReques
 	r.planUpdate(withSecretMasked(ctx, state), plan, config, state, req, resp)
 }
 
+// planDestroy says what a destroy ends.
+func planDestroy(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	if req.State.Raw.IsNull() {
+		return
+	}
+	var state model
+	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	n, diags := readNotes(ctx, req.Private)
+	resp.Diagnostics.Append(diags...)
+	warnDestroy(&resp.Diagnostics, "Revocation of all tokens", state, n.observed)
+}
+
 // planCreate reads the project, because no Read has, so that the plan says
 // whether a token will be minted and why.
 func (r *Resource) planCreate(ctx context.Context, plan, config model, known bool, resp *resource.ModifyPlanResponse) {
-	if r.backend == nil || plan.Project.IsUnknown() {
+	if r.gitlab == nil || plan.Project.IsUnknown() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
 
-	project, err := r.backend.GitLab.ProjectOnce(ctx, plan.Project.ValueString(), "")
-	warnPrefetch(&resp.Diagnostics, r.backend.GitLab.PrefetchFailures())
-	found, err := r.withTokens(ctx, project, err)
+	project, err := r.gitlab.ProjectOnce(ctx, plan.Project.ValueString(), "")
+	warnPrefetch(&resp.Diagnostics, r.gitlab.PrefetchFailures())
+	found, err := withTokens(ctx, r.gitlab, project, err)
 	if err != nil {
-		detail := describeError(err)
+		detail := DescribeError(err)
 		if gitlab.IsKind(err, gitlab.KindProjectNotFound) {
-			detail += "\n\nTo destroy the access of a project that is gone, use -refresh=false, or remove it from the state."
+			detail += "\n\nTo destroy a resource whose project is gone, use -refresh=false, or remove it from the state."
 		}
 		resp.Diagnostics.AddError(fmt.Sprintf("Cannot plan the registry access of project %s", plan.Project.ValueString()), detail)
 		return
 	}
+	state := newState(found.project)
 	p := planned{ctx: ctx, plan: &resp.Plan}
-	next := plan
-	next.setProject(found.project, false)
-	p.set("id", next.ID)
-	p.set("project_id", next.ProjectID)
-	p.set("project_path", next.ProjectPath)
-	p.set("registry", next.Registry)
-	p.set("image_prefix", next.ImagePrefix)
-	if !statesFacts(config) {
+	defer func() { resp.Diagnostics.Append(p.write()...) }()
+	p.setProject(state)
+	if statesFacts(config) {
 		// Stated facts say that this run may change the project: what GitLab says
 		// now is then not what it will say.
-		p.set("facts", next.Facts)
+		p.set("facts", types.ObjectUnknown(factsType))
 	}
 	if !known {
-		resp.Diagnostics.Append(p.write()...)
 		return
 	}
-
-	want, diags := wantedOf(ctx, plan)
+	a, diags, err := assess(ctx, plan, config, state, notes{})
 	resp.Diagnostics.Append(diags...)
+	if err != nil {
+		AddUndecidable(&resp.Diagnostics, plan.Project.ValueString(), err)
+	}
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	a := assessNew(want, found.project)
-	if a.err != nil {
-		addUndecidable(&resp.Diagnostics, plan.Project.ValueString(), a.err)
-		return
-	}
-	tell(ctx, "plan of a creation", found.project.Path, a.assessment)
-	next.setRequirement(a.requirement)
-	p.set("required", next.Required)
-	p.set("reason", next.Reason)
-	p.set("explanation", next.Explanation)
-	p.set("retired_tokens", retiredTokensValue(nil))
-	p.set("ends_at", timeValue(a.record.EndsAt))
-	p.set("last_change", types.StringValue(creationStory(a.assessment)))
-	if a.decision.Mint {
-		p.set("generation", types.Int64Value(1))
-		if a.schedule.Permanent {
-			p.setNull("expires_at", "rotate_at")
-		}
-	} else {
-		p.set("generation", types.Int64Value(0))
-		next.withdrawCredentials()
-		next.setRevision()
-		p.set("docker_config_json", next.DockerConfigJSON)
-		p.set("docker_config_revision", next.Revision)
-		p.setNull("token_id", "token", "created_at", "expires_at", "rotate_at")
-	}
-	resp.Diagnostics.Append(p.write()...)
-	warnAtCreation(&resp.Diagnostics, plan, a.assessment, found, r.backend.Now())
+	logDecision(ctx, "plan of a creation", found.project.Path, a)
+	p.setOutcome(config, a.outcome(plan, config, state, nil))
+	unmanaged := access.Unmanaged(r.gitlab.Now(), a.record, access.Sighting{Tokens: found.list.Tokens}, plan.Name.ValueString(), "", "")
+	warnAtCreation(&resp.Diagnostics, plan, a, found, unmanaged)
 }
 
 // usernameAllowed keeps usernames that mark generated tokens out of
-// configurations, but for the one that this access has generated itself.
+// configurations, but for the one that this resource has generated itself.
 func usernameAllowed(ctx context.Context, prior tfsdk.State, config model, diags *diag.Diagnostics) bool {
 	var own types.String
 	if !prior.Raw.IsNull() {
@@ -140,97 +125,61 @@ func statesFacts(config model) bool {
 	return !config.Visibility.IsNull() || !config.RegistryAccessLevel.IsNull() || !config.AutoDevOpsEnabled.IsNull()
 }
 
-// creationStory is last_change of an access that begins.
-func creationStory(a assessment) string {
-	if a.decision.Mint {
-		return a.decision.LastChange
-	}
-	return "No token: " + a.requirement.Reason.Explanation()
-}
-
-// subject is a project with its tokens, as a creation or an import finds it.
-type subject struct {
-	project gitlab.Project
-	tokens  []access.DeployToken
-}
-
-// find reads a project by id or path, and its tokens.
-func (r *Resource) find(ctx context.Context, ref string) (subject, error) {
-	project, err := r.backend.GitLab.Project(ctx, ref)
-	return r.withTokens(ctx, project, err)
-}
-
-func (r *Resource) withTokens(ctx context.Context, project gitlab.Project, err error) (subject, error) {
-	if err != nil {
-		return subject{}, err
-	}
-	tokens, err := r.backend.GitLab.DeployTokens(ctx, project.ID)
-	return subject{project: project, tokens: tokens}, err
-}
-
-// newAssessment is the assessment of an access that has no state yet.
-type newAssessment struct {
-	assessment
-	err error
-}
-
-func assessNew(want wanted, project gitlab.Project) newAssessment {
-	facts := project.Facts
-	want.policy.Schedule = want.policy.Schedule.For(project.ID)
-	a := newAssessment{assessment: assessment{
-		facts: facts, effective: want.overrides.Apply(facts), schedule: want.policy.Schedule, policy: want.policy,
-	}}
-	a.requirement, a.err = access.Require(want.mode, a.effective)
-	a.decision = access.Decide(want.policy, a.requirement, a.record, a.verdicts)
-	return a
-}
-
 // planUpdate decides from what Read stored. It calls GitLab only to find out
 // whether another project string means another project.
 func (r *Resource) planUpdate(ctx context.Context, plan, config, state model, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	n, diags := readNotes(ctx, req.Private)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
 	if !plan.Project.IsUnknown() {
 		other, err := r.anotherProject(ctx, plan, state)
 		if err != nil {
-			AddError(&resp.Diagnostics, fmt.Sprintf("Cannot plan the registry access of project %s", plan.Project.ValueString()), err)
+			resp.Diagnostics.AddError(fmt.Sprintf("Cannot plan the registry access of project %s", plan.Project.ValueString()),
+				DescribeError(err)+"\n\nTo destroy the resource all the same, use -refresh=false.")
 			return
 		}
 		if other {
 			resp.RequiresReplace.Append(path.Root("project"))
-			warnAllRevoked(&resp.Diagnostics, "Another project replaces the access", state)
+			warnDestroy(&resp.Diagnostics, "Another project: revocation of all tokens", state, n.observed)
 			return
 		}
 	}
 
 	p := planned{ctx: ctx, plan: &resp.Plan}
 	defer func() { resp.Diagnostics.Append(p.write()...) }()
-	p.keepProject(state)
+	p.setProject(state)
+	p.set("facts", state.Facts)
+	p.set("unmanaged_token_ids", state.UnmanagedTokenIDs)
 	if !req.Config.Raw.IsFullyKnown() {
 		// Also for an argument that decides nothing: a plan that is empty once it is
 		// known may ask the clock, and one that is not may not.
-		p.unknownOutcome(config, state)
+		p.setOutcome(config, unknownOutcome(config, state))
 		return
 	}
 
-	a, diags, err := assessExisting(ctx, plan, config, state, req.Private)
+	a, diags, err := assess(ctx, plan, config, state, n)
 	resp.Diagnostics.Append(diags...)
 	if err != nil {
-		addUndecidable(&resp.Diagnostics, state.ProjectPath.ValueString(), err)
+		AddUndecidable(&resp.Diagnostics, state.ProjectPath.ValueString(), err)
 	}
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	next := plannedState(plan, config, state, a)
-	quiet := req.Plan.Raw.Equal(req.State.Raw) && !a.decision.Changes() && next.sameOutcome(state)
+	next := a.outcome(plan, config, state, nil)
+	quiet := req.Plan.Raw.Equal(req.State.Raw) && next.sameOutcome(state)
 	if quiet && r.windowOpened(a) {
 		// No Read told of it (-refresh=false). In a plan that is empty otherwise the
 		// clock may be asked: if it is not due yet, nothing is applied either.
-		a.verdicts.Rotate = a.record.Current.ID
-		a.decision = access.Decide(a.policy, a.requirement, a.record, a.verdicts)
-		resp.Diagnostics.Append(writePrivate(ctx, req.Private, resp.Private, verdictsKey, a.verdicts)...)
-		next = plannedState(plan, config, state, a)
+		observed := a.observed
+		observed.Window = a.record.Current.ID
+		a = a.again(observed)
+		resp.Diagnostics.Append(writeObserved(ctx, req.Private, resp.Private, observed)...)
+		next = a.outcome(plan, config, state, nil)
 		quiet = !a.decision.Changes()
 	}
-	tell(ctx, "plan", state.ProjectPath.ValueString(), a)
+	logDecision(ctx, "plan", state.ProjectPath.ValueString(), a)
 	p.setOutcome(config, next)
 	warnAtUpdate(&resp.Diagnostics, plan, state, a, !quiet)
 }
@@ -238,90 +187,65 @@ func (r *Resource) planUpdate(ctx context.Context, plan, config, state model, re
 // windowOpened asks the clock whether the current token should be replaced.
 func (r *Resource) windowOpened(a assessment) bool {
 	current := a.record.Current
-	return r.backend != nil && current != nil && a.verdicts.Rotate != current.ID &&
-		!current.RotateAt.IsZero() && !r.backend.Now().Before(current.RotateAt)
+	return r.gitlab != nil && current != nil && a.observed.Window != current.ID &&
+		!current.RotateAt.IsZero() && !r.gitlab.Now().Before(current.RotateAt)
+}
+
+// sameProject reports whether a project argument is known to mean the project of the
+// state: GitLab does not distinguish letter cases, and an unchanged argument is never
+// resolved again.
+func sameProject(plan, state model) bool {
+	ref := plan.Project.ValueString()
+	return strings.EqualFold(ref, state.Project.ValueString()) || ref == state.ID.ValueString() ||
+		strings.EqualFold(ref, state.ProjectPath.ValueString())
 }
 
 // anotherProject reports whether a changed project argument names another project.
 func (r *Resource) anotherProject(ctx context.Context, plan, state model) (bool, error) {
-	ref := plan.Project.ValueString()
-	if ref == state.Project.ValueString() || ref == state.ID.ValueString() || strings.EqualFold(ref, state.ProjectPath.ValueString()) {
-		return false, nil
-	}
-	if r.backend == nil {
-		return false, nil // Update finds out
+	if sameProject(plan, state) || r.gitlab == nil {
+		return false, nil // without a client, Update finds out
 	}
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
-	project, err := r.backend.GitLab.Project(ctx, ref)
+	project, err := r.gitlab.Project(ctx, plan.Project.ValueString())
 	return project.ID != state.ProjectID.ValueInt64(), err
 }
 
-// plannedState is the state after the decision, as far as it can be known
-// beforehand: unknown is what depends on the clock or on GitLab's answer.
-func plannedState(plan, config, state model, a assessment) model {
-	next := state
-	next.Name, next.Scopes = plan.Name, plan.Scopes
-	if !a.decision.Hold || state.Required.IsNull() {
-		next.setRequirement(a.requirement)
-	}
-	next.Username = nextUsername(config, state)
-	if a.decision.LastChange != "" {
-		next.LastChange = types.StringValue(a.decision.LastChange)
-	}
-	if a.decision.Mint {
-		next.Generation = types.Int64Value(a.record.Generation + 1)
-	}
-	next.planTokens(a)
-	next.setRevision()
-	return next
+// unknownOutcome leaves the decision to Update, where the arguments are known.
+func unknownOutcome(config, state model) model {
+	var m model
+	m.Required, m.Reason, m.Explanation = types.BoolUnknown(), types.StringUnknown(), types.StringUnknown()
+	m.Generation, m.Revision, m.LastChange = types.Int64Unknown(), types.Int64Unknown(), types.StringUnknown()
+	m.LastAction, m.TokenStatus = types.StringUnknown(), types.StringUnknown()
+	m.TokenID, m.Token, m.DockerConfigJSON = types.Int64Unknown(), types.StringUnknown(), types.StringUnknown()
+	later := timetypes.NewRFC3339Unknown()
+	m.CreatedAt, m.ExpiresAt, m.RotateAt, m.EndsAt = later, later, later, later
+	m.RetiredTokens = types.ListUnknown(retiredTokenType)
+	m.Username = nextUsername(config, state)
+	return m
 }
 
-// planTokens writes what the decision makes of the tokens.
-func (m *model) planTokens(a assessment) {
-	d := a.decision
-	null, unknown := timetypes.NewRFC3339Null(), timetypes.NewRFC3339Unknown()
-
-	switch {
-	case d.Mint:
-		m.TokenID, m.Token, m.DockerConfigJSON = types.Int64Unknown(), types.StringUnknown(), types.StringUnknown()
-		m.CreatedAt, m.ExpiresAt, m.RotateAt, m.EndsAt = unknown, unknown, unknown, null
-		if a.schedule.Permanent {
-			m.ExpiresAt, m.RotateAt = null, null
-		}
-	case d.Fate != access.FateStays:
-		m.withdrawCredentials()
-		m.TokenID = types.Int64Null()
-		m.CreatedAt, m.ExpiresAt, m.RotateAt, m.EndsAt = null, null, null, null
-	case a.record.Current != nil:
-		m.RotateAt = timeValue(a.schedule.RotateAt(a.record.Current.CreatedAt, a.record.Current.ExpiresAt))
-		if !d.Hold {
-			m.DockerConfigJSON = types.StringValue(dockerConfigOf(*m))
-		}
-		switch d.WindDown {
-		case access.WindDownStarts:
-			m.EndsAt = unknown
-		case access.WindDownCancelled:
-			m.EndsAt = null
-		case access.WindDownUnchanged:
-		}
+// outcomeAttributes are everything that a decision can change, but for the username.
+func (m model) outcomeAttributes() map[string]attr.Value {
+	return map[string]attr.Value{
+		"required": m.Required, "reason": m.Reason, "explanation": m.Explanation,
+		"generation": m.Generation, "last_change": m.LastChange, "last_action": m.LastAction,
+		"token_id": m.TokenID, "token_status": m.TokenStatus, "token": m.Token,
+		"docker_config_json": m.DockerConfigJSON, "docker_config_revision": m.Revision,
+		"created_at": m.CreatedAt, "expires_at": m.ExpiresAt, "rotate_at": m.RotateAt, "ends_at": m.EndsAt,
+		"retired_tokens": m.RetiredTokens,
 	}
-
-	if d.Mint || d.Fate == access.FateRetired && a.record.Current != nil || len(d.Adopt) > 0 {
-		m.RetiredTokens = types.ListUnknown(retiredTokenType)
-		return
-	}
-	remaining := a.record
-	for _, id := range d.Revoke {
-		remaining = remaining.Without(id)
-	}
-	m.RetiredTokens = retiredTokensValue(remaining.Retired)
 }
 
 // sameOutcome reports whether nothing that this provider computes would change.
 func (m model) sameOutcome(state model) bool {
-	return m.Required.Equal(state.Required) && m.Reason.Equal(state.Reason) && m.Explanation.Equal(state.Explanation) &&
-		m.DockerConfigJSON.Equal(state.DockerConfigJSON) && m.Revision.Equal(state.Revision) && m.RotateAt.Equal(state.RotateAt) && m.Username.Equal(state.Username)
+	before := state.outcomeAttributes()
+	for name, value := range m.outcomeAttributes() {
+		if !value.Equal(before[name]) {
+			return false
+		}
+	}
+	return m.Username.Equal(state.Username)
 }
 
 // planned gathers single attributes of a plan, and writes them all at once: the
@@ -337,6 +261,26 @@ func (p *planned) set(name string, value attr.Value) {
 		p.changes = map[string]attr.Value{}
 	}
 	p.changes[name] = value
+}
+
+// setProject sets what only GitLab's answer about the project says.
+func (p *planned) setProject(m model) {
+	p.set("id", m.ID)
+	p.set("project_id", m.ProjectID)
+	p.set("project_path", m.ProjectPath)
+	p.set("registry", m.Registry)
+	p.set("image_prefix", m.ImagePrefix)
+	p.set("facts", m.Facts)
+}
+
+// setOutcome sets everything that a decision can change.
+func (p *planned) setOutcome(config, m model) {
+	for name, value := range m.outcomeAttributes() {
+		p.set(name, value)
+	}
+	if config.Username.IsNull() && !m.Username.IsUnknown() {
+		p.set("username", m.Username)
+	}
 }
 
 // write writes what was gathered.
@@ -356,60 +300,4 @@ func (p *planned) write() (diags diag.Diagnostics) {
 	}
 	p.plan.Raw = tftypes.NewValue(p.plan.Raw.Type(), values)
 	return diags
-}
-
-var nulls = map[string]attr.Value{
-	"token_id": types.Int64Null(), "token": types.StringNull(), "created_at": timetypes.NewRFC3339Null(),
-	"expires_at": timetypes.NewRFC3339Null(), "rotate_at": timetypes.NewRFC3339Null(),
-}
-
-func (p *planned) setNull(names ...string) {
-	for _, name := range names {
-		p.set(name, nulls[name])
-	}
-}
-
-// keepProject keeps what only Read writes.
-func (p *planned) keepProject(state model) {
-	p.set("id", state.ID)
-	p.set("project_id", state.ProjectID)
-	p.set("project_path", state.ProjectPath)
-	p.set("registry", state.Registry)
-	p.set("image_prefix", state.ImagePrefix)
-	p.set("facts", state.Facts)
-	p.set("unmanaged_token_ids", state.UnmanagedTokenIDs)
-}
-
-// unknownOutcome leaves the decision to Update, where the arguments are known.
-func (p *planned) unknownOutcome(config, state model) {
-	var m model
-	m.Required, m.Reason, m.Explanation = types.BoolUnknown(), types.StringUnknown(), types.StringUnknown()
-	m.Generation, m.Revision, m.LastChange = types.Int64Unknown(), types.Int64Unknown(), types.StringUnknown()
-	m.TokenID, m.Token, m.DockerConfigJSON = types.Int64Unknown(), types.StringUnknown(), types.StringUnknown()
-	later := timetypes.NewRFC3339Unknown()
-	m.CreatedAt, m.ExpiresAt, m.RotateAt, m.EndsAt = later, later, later, later
-	m.RetiredTokens = types.ListUnknown(retiredTokenType)
-	m.Username = nextUsername(config, state)
-	p.setOutcome(config, m)
-}
-
-// setOutcome writes everything that a decision can change.
-func (p *planned) setOutcome(config, m model) {
-	p.set("required", m.Required)
-	p.set("reason", m.Reason)
-	p.set("explanation", m.Explanation)
-	p.set("generation", m.Generation)
-	p.set("last_change", m.LastChange)
-	p.set("token_id", m.TokenID)
-	p.set("token", m.Token)
-	p.set("docker_config_json", m.DockerConfigJSON)
-	p.set("docker_config_revision", m.Revision)
-	p.set("created_at", m.CreatedAt)
-	p.set("expires_at", m.ExpiresAt)
-	p.set("rotate_at", m.RotateAt)
-	p.set("ends_at", m.EndsAt)
-	p.set("retired_tokens", m.RetiredTokens)
-	if config.Username.IsNull() {
-		p.set("username", m.Username)
-	}
 }

@@ -3,19 +3,21 @@ package registryaccess
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/access"
 	"github.com/autodevops/terraform-provider-autodevops/internal/gitlab"
 )
 
-// Read implements resource.Resource. It stores what GitLab says now and the
-// verdicts of the clock; what to do about them is for the plan to say.
+// Read implements resource.Resource. It stores what GitLab says now and what is due by
+// GitLab's clock; what to do about it is for the plan to say.
 func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
 	var state model
 	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
@@ -25,7 +27,7 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 	// CLIs before 1.12 send no identity, and the framework wants one after every
 	// Read, also one that removes the object.
 	resp.Diagnostics.Append(setIdentity(ctx, resp.Identity, state)...)
-	if r.backend == nil {
+	if r.gitlab == nil {
 		return
 	}
 	ctx = withSecretMasked(ctx, state)
@@ -36,84 +38,192 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 
 	record, diags := state.record(ctx)
 	resp.Diagnostics.Append(diags...)
+	n, diags := readNotes(ctx, req.Private)
+	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	projectID := state.ProjectID.ValueInt64()
-	project, tokens, projectGone, err := r.look(ctx, projectID, state.ProjectPath.ValueString())
-	warnPrefetch(&resp.Diagnostics, r.backend.GitLab.PrefetchFailures())
-	if projectGone {
-		warnProjectGone(&resp.Diagnostics, state, record)
+	refresh := refresh{gitlab: r.gitlab, state: state, record: record, notes: n, diags: &resp.Diagnostics}
+	gone, err := refresh.run(ctx)
+	warnPrefetch(&resp.Diagnostics, r.gitlab.PrefetchFailures())
+	if err != nil {
+		AddError(&resp.Diagnostics, fmt.Sprintf("Cannot read the registry access of project %s", state.ProjectPath.ValueString()), err)
+		return
+	}
+	if gone {
+		warnGone(&resp.Diagnostics, state, "This resource is removed from the state.", record.TokenIDs())
 		resp.State.RemoveResource(ctx)
 		return
 	}
-	if err != nil {
-		AddError(&resp.Diagnostics, fmt.Sprintf("Cannot read the registry access of project %s", state.ProjectPath.ValueString()), err)
-		return
-	}
-	seen, err := r.confirm(ctx, projectID, record, tokens)
-	if err != nil {
-		AddError(&resp.Diagnostics, fmt.Sprintf("Cannot read the registry access of project %s", state.ProjectPath.ValueString()), err)
-		return
-	}
+	resp.Diagnostics.Append(writeObserved(ctx, req.Private, resp.Private, refresh.observed)...)
+	resp.Diagnostics.Append(writeOrigin(ctx, req.Private, resp.Private, r.gitlab.Root(), refresh.marks, refresh.record)...)
+	resp.Diagnostics.Append(resp.State.Set(ctx, refresh.state)...)
+}
 
-	generated, chosen := state.Username.ValueString(), ""
-	if state.Username.IsNull() {
-		generated = usernameOf(ctx, req.Private)
+// refresh is one Read while it runs.
+type refresh struct {
+	gitlab *gitlab.Client
+	state  model
+	record access.Record
+	notes  notes
+	diags  *diag.Diagnostics
+
+	observed access.Observation
+	marks    map[int64]mark
+}
+
+// run reads the project and its tokens. It reports whether the project is gone.
+func (r *refresh) run(ctx context.Context) (gone bool, err error) {
+	project, list, gone, err := r.readProjectAndTokens(ctx)
+	if err != nil {
+		return false, err
+	}
+	if err := r.checkOrigin(project, list.Tokens, gone); err != nil || gone {
+		return gone, err
+	}
+	if err := r.gitlab.CheckClock(); err != nil {
+		return false, err
+	}
+	if err := r.checkUnreadable(list.Unreadable); err != nil {
+		return false, err
+	}
+	seen, err := r.confirmCurrent(ctx, list.Tokens)
+	if err != nil {
+		return false, err
+	}
+	r.update(ctx, project, seen)
+	if r.record.Current != nil {
+		warnInvalid(r.diags, r.state.ProjectPath.ValueString(), *r.record.Current, r.observed)
+	}
+	r.warnPath(ctx)
+	return false, nil
+}
+
+// update writes what GitLab says into the state.
+func (r *refresh) update(ctx context.Context, project gitlab.Project, seen access.Sighting) {
+	now, projectID := r.gitlab.Now(), project.ID
+	generated, chosen := r.state.Username.ValueString(), ""
+	if r.state.Username.IsNull() {
+		generated = r.notes.username
 	}
 	if !access.GeneratedUsername(generated, projectID) {
 		generated, chosen = "", generated
 	}
-	now := r.backend.Now()
-	registryMissing := state.setProject(project, record.Current != nil)
-	resp.Diagnostics.Append(state.setExpiry(ctx, &record, seen)...)
-	unmanaged := access.Unmanaged(now, record, seen, state.Name.ValueString(), generated, chosen)
-	state.UnmanagedTokenIDs = idsValue(access.IDs(unmanaged))
 
-	verdicts := access.Observe(now, record, seen, generated)
-	verdicts.RegistryMissing = registryMissing
-	verdicts.Foreign = access.Foreign(unmanaged, projectID)
-	resp.Diagnostics.Append(writePrivate(ctx, req.Private, resp.Private, verdictsKey, verdicts)...)
-	resp.Diagnostics.Append(resp.State.Set(ctx, state)...)
+	registryMissing := r.state.setProject(project, r.record.Current != nil)
+	r.updateExpiry(ctx, seen)
+	r.record = r.record.Seen(now, seen)
+	observed := access.Observe(now, r.record, seen, generated)
+	if r.state.neverProven() {
+		// The object of a failed creation owns all tokens of its username. Its plan is
+		// a replacement, which names what is in this list.
+		for _, orphan := range observed.Orphans {
+			r.record.Retired = append(r.record.Retired, access.RetiredToken{
+				ID: orphan.TokenID, RetiredAt: now, RevokeAt: now, ExpiresAt: orphan.ExpiresAt, Status: access.StatusActive,
+			})
+		}
+		observed = access.Observe(now, r.record, seen, generated)
+	}
+	r.state.RetiredTokens = retiredTokensValue(r.record.Retired)
+	unmanaged := access.Unmanaged(now, r.record, seen, r.state.Name.ValueString(), generated, chosen)
+	r.state.UnmanagedTokenIDs = idsValue(access.IDs(unmanaged))
+	observed.Unmanaged = access.IDs(access.WithoutGenerated(unmanaged, projectID))
+	observed.RegistryMissing = registryMissing
+	r.observed = observed
+	r.state.TokenStatus = types.StringNull()
+	if r.record.Current != nil {
+		r.state.TokenStatus = types.StringValue(string(observed.Status(*r.record.Current)))
+	}
+	r.marks = maps.Clone(r.notes.origin.Tokens)
+	if r.marks == nil {
+		r.marks = map[int64]mark{}
+	}
+	for _, t := range seen.Tokens {
+		if r.record.Owns(t.ID) {
+			r.marks[t.ID] = markOf(t)
+		}
+	}
 }
 
-// look asks for the project and its tokens side by side. The project counts as
-// gone only if both answers say so: that is all the difference to a fault.
-func (r *Resource) look(ctx context.Context, projectID int64, path string) (project gitlab.Project, tokens []access.DeployToken, gone bool, err error) {
+// updateExpiry takes the current token's expiry from GitLab's row, and the rotation
+// window from the arguments of the last apply.
+func (r *refresh) updateExpiry(ctx context.Context, seen access.Sighting) {
+	if r.record.Current == nil {
+		return
+	}
+	row, found := seen.Find(r.record.Current.ID)
+	rotation, _, diags := r.state.rotation(ctx)
+	r.diags.Append(diags...)
+	schedule, err := access.NewSchedule(rotation, r.state.Permanent.ValueBool())
+	if !found || err != nil {
+		return
+	}
+	r.record.Current.ExpiresAt = row.ExpiresAt
+	r.record = r.record.Scheduled(schedule.For(r.state.ProjectID.ValueInt64()))
+	r.state.ExpiresAt, r.state.RotateAt = timeValue(row.ExpiresAt), timeValue(r.record.Current.RotateAt)
+}
+
+// readProjectAndTokens asks for the project and its tokens side by side. The project is
+// gone only if both requests get its 404; one 404 alone is an error.
+func (r *refresh) readProjectAndTokens(ctx context.Context) (project gitlab.Project, list gitlab.TokenList, gone bool, err error) {
+	projectID := r.state.ProjectID.ValueInt64()
 	var projectErr, tokensErr error
 	var side sync.WaitGroup
-	side.Go(func() { tokens, tokensErr = r.backend.GitLab.DeployTokens(ctx, projectID) })
-	project, projectErr = r.backend.GitLab.ProjectOnce(ctx, fmt.Sprint(projectID), path)
+	side.Go(func() { list, tokensErr = r.gitlab.DeployTokens(ctx, projectID) })
+	project, projectErr = r.gitlab.ProjectOnce(ctx, fmt.Sprint(projectID), r.state.ProjectPath.ValueString())
 	side.Wait()
 
 	switch {
 	case gitlab.IsKind(projectErr, gitlab.KindProjectNotFound) && gitlab.IsKind(tokensErr, gitlab.KindProjectNotFound):
 		// So says GitLab also to somebody whose token a proxy has stripped.
-		err = r.backend.GitLab.CheckToken(ctx)
-		return project, nil, err == nil, err
+		err = r.gitlab.KnowsToken(ctx)
+		return project, list, err == nil, err
 	case projectErr != nil:
-		return project, nil, false, projectErr
-	case tokensErr != nil:
-		return project, nil, false, tokensErr
-	case project.ID != projectID:
-		return project, nil, false, fmt.Errorf("GitLab answered with project %d when asked for project %d", project.ID, projectID)
+		return project, list, false, projectErr
 	}
-	return project, tokens, false, nil
+	return project, list, false, tokensErr
 }
 
-// confirm asks for the current token alone if it is not in the list: only
-// GitLab's own word for a missing token makes it lost.
-func (r *Resource) confirm(ctx context.Context, projectID int64, record access.Record, tokens []access.DeployToken) (access.Sighting, error) {
-	seen := access.Sighting{Tokens: tokens}
-	if record.Current == nil {
-		return seen, nil
+// checkOrigin refuses a GitLab that is not the one that the state is about. One that only
+// has another address still has the tokens.
+func (r *refresh) checkOrigin(project gitlab.Project, tokens []access.DeployToken, gone bool) error {
+	was, is := r.notes.origin.GitLab, r.gitlab.Root()
+	ids := r.record.TokenIDs()
+	samePath := !gone && strings.EqualFold(project.Path, r.state.ProjectPath.ValueString())
+	if was == "" || was == is || r.notes.origin.marksAnyOf(tokens) || len(ids) == 0 && samePath {
+		return nil
 	}
-	for _, t := range tokens {
-		if t.ID == record.Current.ID {
-			return seen, nil
+	path := r.state.ProjectPath.ValueString()
+	return &gitlab.Error{
+		Action: "recognise the GitLab of the state", Said: "it is another one",
+		Advice: anotherGitLab(was, is, path, r.state.ProjectID.ValueInt64(), ids),
+	}
+}
+
+// checkUnreadable: a row that cannot be read is an error only if it may be ours.
+func (r *refresh) checkUnreadable(rows []gitlab.UnreadableToken) error {
+	for _, row := range rows {
+		username := r.state.Username.ValueString()
+		if r.record.Owns(row.ID) || row.Name == r.state.Name.ValueString() || username != "" && row.Username == username {
+			return row
 		}
 	}
-	token, err := r.backend.GitLab.DeployToken(ctx, projectID, record.Current.ID)
+	warnUnreadable(r.diags, r.state.ProjectPath.ValueString(), rows)
+	return nil
+}
+
+// confirmCurrent asks for the current token alone if it is not in the list: only
+// GitLab's own word for a missing token makes it lost.
+func (r *refresh) confirmCurrent(ctx context.Context, tokens []access.DeployToken) (access.Sighting, error) {
+	seen := access.Sighting{Tokens: tokens}
+	current := r.record.Current
+	if current == nil {
+		return seen, nil
+	}
+	if _, found := seen.Find(current.ID); found {
+		return seen, nil
+	}
+	token, err := r.gitlab.DeployToken(ctx, r.state.ProjectID.ValueInt64(), current.ID)
 	switch {
 	case gitlab.IsKind(err, gitlab.KindTokenNotFound):
 		seen.CurrentGone = true
@@ -125,60 +235,26 @@ func (r *Resource) confirm(ctx context.Context, projectID int64, record access.R
 	return seen, nil
 }
 
-// setProject writes what GitLab said about the project. It reports whether GitLab
-// named no registry although there is a token: then the last known one stays.
-func (m *model) setProject(project gitlab.Project, hasToken bool) (registryMissing bool) {
-	m.ID = types.StringValue(fmt.Sprint(project.ID))
-	m.ProjectID = types.Int64Value(project.ID)
-	m.ProjectPath = types.StringValue(project.Path)
-	m.Facts = factsValue(project.Facts)
-	if project.Facts.ImagePrefix == "" && hasToken {
-		return true
+// warnPath warns of a path in the configuration that leads to another project now. It
+// never decides anything, so its failures are only logged.
+func (r *refresh) warnPath(ctx context.Context) {
+	path := r.state.Project.ValueString()
+	if !strings.Contains(path, "/") || strings.EqualFold(path, r.state.ProjectPath.ValueString()) {
+		return
 	}
-	m.ImagePrefix = stringValue(project.Facts.ImagePrefix)
-	m.Registry = stringValue(access.RegistryHost(project.Facts.ImagePrefix))
-	return false
+	owner, err := r.gitlab.OwnerOfPath(ctx, path)
+	if err != nil {
+		tflog.Debug(ctx, "registry access: cannot find out whose path it is now", map[string]any{"path": path, "error": err.Error()})
+		return
+	}
+	if owner != r.state.ProjectID.ValueInt64() {
+		warnPathTaken(r.diags, r.state, owner)
+	}
 }
 
-// setExpiry takes the current token's expiry from GitLab's row, and the rotation
-// window from the arguments of the last apply.
-func (m *model) setExpiry(ctx context.Context, record *access.Record, seen access.Sighting) diag.Diagnostics {
-	rotation, _, diags := m.rotation(ctx)
-	schedule, err := access.NewSchedule(rotation, m.Permanent.ValueBool())
-	if record.Current == nil || err != nil || diags.HasError() {
-		return diags
-	}
-	for _, row := range seen.Tokens {
-		if row.ID == record.Current.ID {
-			record.Current.ExpiresAt = row.ExpiresAt
-			record.Current.RotateAt = schedule.For(m.ProjectID.ValueInt64()).RotateAt(record.Current.CreatedAt, row.ExpiresAt)
-			m.ExpiresAt, m.RotateAt = timeValue(record.Current.ExpiresAt), timeValue(record.Current.RotateAt)
-		}
-	}
-	return diags
-}
-
-func warnProjectGone(diags *diag.Diagnostics, state model, record access.Record) {
-	detail := fmt.Sprintf("GitLab answers 404 for project %s (id %d): it was deleted, or the provider's user has lost access to it; "+
-		"GitLab does not tell which. The registry access leaves the state.",
-		state.ProjectPath.ValueString(), state.ProjectID.ValueInt64())
-	if ids := record.TokenIDs(); len(ids) > 0 {
-		detail += fmt.Sprintf("\n\nIf the project still exists, these deploy tokens live on until they expire or are revoked in GitLab: %s.", listIDs(ids))
-	}
-	diags.AddWarning("Project is gone or hidden", detail)
-}
-
-func listIDs(ids []int64) string {
-	parts := make([]string, 0, len(ids))
-	for _, id := range ids {
-		parts = append(parts, fmt.Sprint(id))
-	}
-	return strings.Join(parts, ", ")
-}
-
-func capitalize(sentence string) string {
-	if sentence == "" {
-		return sentence
-	}
-	return strings.ToUpper(sentence[:1]) + sentence[1:]
+// neverProven reports whether this is the object of a failed creation: access was
+// required, and no token was ever proven. It owns every token of its generated username.
+func (m model) neverProven() bool {
+	return m.Required.ValueBool() && m.TokenID.IsNull() && m.Generation.ValueInt64() == 0 &&
+		access.GeneratedUsername(m.Username.ValueString(), m.ProjectID.ValueInt64())
 }

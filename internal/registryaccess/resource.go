@@ -6,7 +6,6 @@ package registryaccess
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -29,37 +28,13 @@ var (
 	_ resource.ResourceWithIdentity       = (*Resource)(nil)
 )
 
-// GitLab is what the objects of this package need of GitLab; *gitlab.Client is one.
-type GitLab interface {
-	Project(ctx context.Context, ref string) (gitlab.Project, error)
-	// ProjectOnce is for plans: it may share one answer between resources. Applying
-	// ends that.
-	ProjectOnce(ctx context.Context, ref, path string) (gitlab.Project, error)
-	PrefetchFailures() []gitlab.PrefetchFailure
-	GroupProjects(ctx context.Context, group string, filter gitlab.GroupFilter, each func(gitlab.Project) error) error
-	Applying()
-	DeployTokens(ctx context.Context, projectID int64) ([]access.DeployToken, error)
-	DeployToken(ctx context.Context, projectID, tokenID int64) (access.DeployToken, error)
-	MintDeployToken(ctx context.Context, request gitlab.MintRequest) (gitlab.Minted, error)
-	RevokeDeployToken(ctx context.Context, projectID, tokenID int64) error
-	CheckToken(ctx context.Context) error
-	VerifyPull(ctx context.Context, repository, username string, secret access.Secret) error
-}
-
-// Backend is the provider data of this package's objects.
-type Backend struct {
-	GitLab GitLab
-	// Now is the clock by which tokens live.
-	Now func() time.Time
-}
-
 // operationTimeout bounds an operation that has no timeout of its own.
 const operationTimeout = 5 * time.Minute
 
 // Resource is autodevops_registry_access.
 type Resource struct {
-	// backend is nil while the provider's configuration is not known.
-	backend *Backend
+	// gitlab is nil while the provider's configuration is not known.
+	gitlab *gitlab.Client
 }
 
 // NewResource returns the resource.
@@ -74,22 +49,23 @@ func (r *Resource) Metadata(_ context.Context, req resource.MetadataRequest, res
 
 // Configure implements resource.ResourceWithConfigure.
 func (r *Resource) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
-	backend, diags := backendOf(req.ProviderData)
+	client, diags := ClientOf(req.ProviderData)
 	resp.Diagnostics.Append(diags...)
-	r.backend = backend
+	r.gitlab = client
 }
 
-// backendOf is nil without an error while the provider is not configured.
-func backendOf(providerData any) (*Backend, diag.Diagnostics) {
+// ClientOf is the client in the provider's data; nil without an error while the provider
+// is not configured.
+func ClientOf(providerData any) (*gitlab.Client, diag.Diagnostics) {
 	var diags diag.Diagnostics
 	if providerData == nil {
 		return nil, nil
 	}
-	backend, ok := providerData.(*Backend)
+	client, ok := providerData.(*gitlab.Client)
 	if !ok {
 		diags.AddError("Cannot use the provider", "The provider handed over data of another kind. This is a bug in the provider; please report it.")
 	}
-	return backend, diags
+	return client, diags
 }
 
 // ValidateConfig implements resource.ResourceWithValidateConfig.
@@ -135,52 +111,27 @@ func withSecretMasked(ctx context.Context, m model) context.Context {
 	return ctx
 }
 
-// AddError turns an error of GitLab into a diagnostic: what could not be done, what
-// GitLab answered, what to do.
-func AddError(diags *diag.Diagnostics, summary string, err error) {
-	diags.AddError(summary, describeError(err))
+// subject is a project with its tokens, as a creation or an import finds it.
+type subject struct {
+	project gitlab.Project
+	list    gitlab.TokenList
 }
 
-func describeError(err error) string {
-	var refused *gitlab.Error
-	if !errors.As(err, &refused) {
-		return err.Error() + "."
-	}
-	said := refused.Error()
-	if unclean := (*mintError)(nil); errors.As(err, &unclean) && unclean.leftover {
-		said = unclean.Error()
-	}
-	detail := capitalize(said) + "."
-	if refused.Advice != "" {
-		detail += "\n\n" + refused.Advice
-	}
-	return detail
+// find reads a project by id or path, and its tokens.
+func find(ctx context.Context, client *gitlab.Client, ref string) (subject, error) {
+	project, err := client.Project(ctx, ref)
+	return withTokens(ctx, client, project, err)
 }
 
-// addUndecidable reports a requirement that cannot be decided. Nothing is ever revoked because of one.
-func addUndecidable(diags *diag.Diagnostics, project string, err error) {
-	var undecidable *access.UndecidableError
-	if !errors.As(err, &undecidable) {
-		diags.AddError("Cannot decide whether "+project+" needs registry access", err.Error())
-		return
+// withTokens reads the tokens of a project. Whether they work depends on the time, so the
+// clocks must agree.
+func withTokens(ctx context.Context, client *gitlab.Client, project gitlab.Project, err error) (subject, error) {
+	if err != nil {
+		return subject{}, err
 	}
-	at := path.Root(undecidable.Fact)
-	summary := fmt.Sprintf("Cannot decide whether project %s needs registry access", project)
-	switch {
-	case undecidable.Fact == "auto_devops_enabled":
-		diags.AddAttributeError(at, summary,
-			"GitLab does not say whether Auto DevOps is on: it hides auto_devops_enabled from users below the Maintainer role.\n\n"+
-				"Give the provider's user the Maintainer role in the project, set auto_devops_enabled, or set mode to \"always\" or \"never\". Nothing was changed. "+
-				"To destroy the access all the same, use -refresh=false.")
-	case undecidable.Value != "":
-		diags.AddAttributeError(at, summary, fmt.Sprintf(
-			"GitLab answered %s = %q, a value that this version of the provider does not know.\n\n"+
-				"Set %s, or set mode to \"always\" or \"never\", or use a newer version of the provider. Nothing was changed.",
-			undecidable.Fact, undecidable.Value, undecidable.Fact))
-	default:
-		diags.AddAttributeError(at, summary, fmt.Sprintf(
-			"GitLab does not say the project's %s. It leaves that out for callers that it takes for anonymous.\n\n"+
-				"Check the provider's token, set %s, or set mode to \"always\" or \"never\". Nothing was changed.",
-			undecidable.Fact, undecidable.Fact))
+	list, err := client.DeployTokens(ctx, project.ID)
+	if err != nil {
+		return subject{}, err
 	}
+	return subject{project: project, list: list}, client.CheckClock()
 }

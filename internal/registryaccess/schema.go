@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
@@ -223,6 +224,8 @@ func requirementAttributes() map[string]schema.Attribute {
 		"explanation": schema.StringAttribute{Computed: true, MarkdownDescription: explanationDescription},
 		"generation":  schema.Int64Attribute{Computed: true, MarkdownDescription: "How many tokens this resource has minted."},
 		"last_change": schema.StringAttribute{Computed: true, MarkdownDescription: "Why the current token came to be, or will end."},
+		"last_action": schema.StringAttribute{Computed: true, MarkdownDescription: "The last thing that happened to the tokens, known in the plan that does it: " +
+			quotedList(access.Actions(), access.ActionHold) + ". For policies; `last_change` says it in a sentence."},
 	}
 }
 
@@ -233,6 +236,8 @@ func tokenAttributes() map[string]schema.Attribute {
 	}
 	return map[string]schema.Attribute{
 		"token_id": schema.Int64Attribute{Computed: true, MarkdownDescription: "The id of the current deploy token; null while there is none."},
+		"token_status": schema.StringAttribute{Computed: true, MarkdownDescription: "Whether the current token works, as of the last refresh: " +
+			quotedList(access.Statuses()) + ". Null while there is none."},
 		"token":    schema.StringAttribute{Computed: true, Sensitive: true, MarkdownDescription: "The current deploy token; null while there is none."},
 		"docker_config_json": schema.StringAttribute{Computed: true, Sensitive: true,
 			MarkdownDescription: "A docker config with the credentials for `registry`, for a Secret of type `kubernetes.io/dockerconfigjson`. " +
@@ -240,17 +245,18 @@ func tokenAttributes() map[string]schema.Attribute {
 		"docker_config_revision": schema.Int64Attribute{Computed: true,
 			MarkdownDescription: "A number for `docker_config_json`, another one for each content, made for `data_wo_revision` of a `kubernetes_secret_v1`. " +
 				"`generation` is not enough there: credentials also change when they are withdrawn, and when the registry moves."},
-		"created_at": moment("When the current token was minted, by the clock of the machine that ran the apply."),
+		"created_at": moment("When the current token was minted, by GitLab's clock."),
 		"expires_at": moment("When the current token expires; null for a permanent one."),
 		"rotate_at":  moment("From when on a plan replaces the current token; null for a permanent one."),
 		"ends_at":    moment("From when on an apply revokes the current token, because it is no longer required; null while it is."),
 		"retired_tokens": schema.ListNestedAttribute{
-			Computed: true, MarkdownDescription: "Tokens that were replaced or are no longer required, and are still valid.",
+			Computed: true, MarkdownDescription: "Tokens that were replaced or are no longer required, until they are revoked.",
 			NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 				"token_id":   schema.Int64Attribute{Computed: true, MarkdownDescription: "The id of the deploy token."},
 				"retired_at": moment("When it was retired."),
 				"revoke_at":  moment("From when on an apply revokes it."),
 				"expires_at": moment("When it expires; null for a permanent one."),
+				"status":     schema.StringAttribute{Computed: true, MarkdownDescription: "Whether it works, as of the last refresh; the words of `token_status`."},
 			}},
 		},
 		"unmanaged_token_ids": schema.ListAttribute{
@@ -258,6 +264,17 @@ func tokenAttributes() map[string]schema.Attribute {
 			MarkdownDescription: "Ids of active deploy tokens with the same name that are not this resource's.",
 		},
 	}
+}
+
+// quotedList lists the values of an enumeration for a description, but for the excluded.
+func quotedList[T ~string](values []T, except ...T) string {
+	var words []string
+	for _, value := range values {
+		if !slices.Contains(except, value) {
+			words = append(words, "`"+string(value)+"`")
+		}
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
 }
 
 // IdentitySchema implements resource.ResourceWithIdentity.

@@ -1,0 +1,199 @@
+package registryaccess
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework-timetypes/timetypes"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/autodevops/terraform-provider-autodevops/internal/access"
+	"github.com/autodevops/terraform-provider-autodevops/internal/gitlab"
+)
+
+// done is what an apply has done before it writes the outcome.
+type done struct {
+	// at is the time of it by GitLab's clock.
+	at time.Time
+	// minted is nil unless the action mints.
+	minted *gitlab.Minted
+	// orphans appeared while it was minted, with the same username.
+	orphans []access.Orphan
+}
+
+// newState is the state of a resource that has done nothing yet.
+func newState(project gitlab.Project) model {
+	m := emptyModel()
+	m.setProject(project, false)
+	m.Generation = types.Int64Value(0)
+	m.LastAction = types.StringValue(string(access.ActionNone))
+	m.withdrawCredentials()
+	return m
+}
+
+// outcome is the state after the decision. The plan asks for it with nil and gets unknown
+// values where the clock or GitLab will speak; the apply asks with what it has done.
+// Revocations are not part of it, but for those that a plan knows.
+func (a assessment) outcome(plan, config, state model, did *done) model {
+	next := plan
+	next.copyComputed(state)
+	next.Username = nextUsername(config, state)
+	if a.decision.Action != access.ActionHold || state.Required.IsNull() {
+		next.setRequirement(a.requirement)
+	}
+	if a.decision.Changes() {
+		next.LastAction = types.StringValue(string(a.decision.Action))
+	}
+	switch {
+	case a.decision.LastChange != "":
+		next.LastChange = types.StringValue(a.decision.LastChange)
+	case state.LastChange.IsNull() && a.record.Current == nil:
+		next.LastChange = types.StringValue("No token: " + a.requirement.Explanation())
+	}
+	if did == nil {
+		a.planTokens(&next, state)
+	} else {
+		a.settleTokens(&next, state, *did)
+	}
+	next.setRevision()
+	return next
+}
+
+// planTokens writes what the decision makes of the tokens, as far as a plan knows.
+func (a assessment) planTokens(m *model, state model) {
+	effect := a.decision.Action.Effect()
+	null, unknown := timetypes.NewRFC3339Null(), timetypes.NewRFC3339Unknown()
+	switch {
+	case effect.Mints:
+		m.Generation = types.Int64Value(a.record.Generation + 1)
+		m.TokenID, m.Token, m.DockerConfigJSON = types.Int64Unknown(), types.StringUnknown(), types.StringUnknown()
+		m.CreatedAt, m.ExpiresAt, m.RotateAt = unknown, unknown, unknown
+		if a.policy.Schedule.Permanent {
+			m.ExpiresAt, m.RotateAt = null, null
+		}
+		m.TokenStatus = types.StringValue(string(access.StatusActive))
+	case effect.Withdraws():
+		m.withdrawCredentials()
+		m.TokenID, m.TokenStatus = types.Int64Null(), types.StringNull()
+		m.CreatedAt, m.ExpiresAt, m.RotateAt = null, null, null
+	case a.record.Current != nil:
+		m.RotateAt = timeValue(a.record.Scheduled(a.policy.Schedule).Current.RotateAt)
+		a.renderCredentials(m, state)
+	}
+	switch {
+	case effect.EndDate == access.EndDateSet:
+		m.EndsAt = unknown
+	case effect.EndDate == access.EndDateCleared, effect.Withdraws():
+		m.EndsAt = null
+	}
+	m.RetiredTokens = a.plannedRetired(m, state)
+}
+
+// plannedRetired is the list of retired tokens in a plan. It is known for revocations
+// that fail the apply if they fail, and for a creation.
+func (a assessment) plannedRetired(m *model, state model) types.List {
+	switch {
+	case state.Required.IsNull() && a.record.Current == nil && a.record.Generation == 0:
+		return retiredTokensValue(nil)
+	case a.decision.Retires(), len(a.decision.Revoke) > 0 && !a.revocationsMustSucceed(*m, state):
+		return types.ListUnknown(retiredTokenType)
+	}
+	remaining := a.record
+	for _, id := range a.decision.Revoke {
+		remaining = remaining.Without(id)
+	}
+	return retiredTokensValue(remaining.Retired)
+}
+
+// revocationsMustSucceed reports whether a failed revocation fails the apply. It must not
+// where the published credentials change: after an error, Terraform does not update the
+// Secret, which then keeps what is revoked next. An end revokes what is published, so
+// nothing has changed if that fails.
+func (a assessment) revocationsMustSucceed(next, state model) bool {
+	return a.decision.Action == access.ActionEnd ||
+		!next.DockerConfigJSON.IsUnknown() && next.DockerConfigJSON.Equal(state.DockerConfigJSON)
+}
+
+// settleTokens writes what the decision has made of the tokens.
+func (a assessment) settleTokens(m *model, state model, did done) {
+	decision := a.decision
+	decision.Retire = append(decision.Retire[:len(decision.Retire):len(decision.Retire)], did.orphans...)
+	record := decision.Outcome(a.record, did.at, a.policy.Schedule, tokenOf(did.minted))
+	m.setRecord(record)
+	switch {
+	case did.minted != nil:
+		m.publish(*did.minted)
+		m.TokenStatus = types.StringValue(string(access.StatusActive))
+	case record.Current == nil:
+		m.withdrawCredentials()
+		m.TokenStatus = types.StringNull()
+	default:
+		a.renderCredentials(m, state)
+	}
+}
+
+// renderCredentials renders the credentials of a token that stays for its registry,
+// whose host may have changed. The username is the one in the credentials: the argument
+// may already be another one.
+func (a assessment) renderCredentials(m *model, state model) {
+	if a.decision.Action == access.ActionHold || state.Token.IsNull() || state.Registry.IsNull() {
+		return
+	}
+	username := access.DockerConfigUsername(state.DockerConfigJSON.ValueString())
+	m.DockerConfigJSON = types.StringValue(
+		access.DockerConfig(state.Registry.ValueString(), username, access.Secret(state.Token.ValueString())))
+}
+
+// tokenOf is the record's view of a fresh token.
+func tokenOf(minted *gitlab.Minted) *access.Token {
+	if minted == nil {
+		return nil
+	}
+	return &access.Token{ID: minted.ID, CreatedAt: minted.CreatedAt, ExpiresAt: minted.ExpiresAt, SecretKnown: true}
+}
+
+// publish hands out the credentials.
+func (m *model) publish(t gitlab.Minted) {
+	m.Token = types.StringValue(t.Secret.Reveal())
+	m.DockerConfigJSON = types.StringValue(access.DockerConfig(m.Registry.ValueString(), t.Username, t.Secret))
+}
+
+// withdrawCredentials publishes none.
+func (m *model) withdrawCredentials() {
+	m.Token = types.StringNull()
+	m.DockerConfigJSON = types.StringValue(access.EmptyDockerConfig)
+}
+
+// setRevision follows the docker config, known or not.
+func (m *model) setRevision() {
+	switch {
+	case m.DockerConfigJSON.IsUnknown():
+		m.Revision = types.Int64Unknown()
+	case m.DockerConfigJSON.IsNull():
+		m.Revision = types.Int64Null()
+	default:
+		m.Revision = types.Int64Value(access.DockerConfigRevision(m.DockerConfigJSON.ValueString()))
+	}
+}
+
+// setRequirement writes the decision that people and policies read.
+func (m *model) setRequirement(r access.Requirement) {
+	m.Required = types.BoolValue(r.Required)
+	m.Reason = types.StringValue(string(r.Reason))
+	m.Explanation = types.StringValue(r.Explanation())
+}
+
+// setProject writes what GitLab said about the project. It reports whether GitLab
+// named no registry although there is a token: then the last known one stays.
+func (m *model) setProject(project gitlab.Project, hasToken bool) (registryMissing bool) {
+	m.ID = types.StringValue(fmt.Sprint(project.ID))
+	m.ProjectID = types.Int64Value(project.ID)
+	m.ProjectPath = types.StringValue(project.Path)
+	m.Facts = factsValue(project.Facts)
+	if project.Facts.ImagePrefix == "" && hasToken {
+		return true
+	}
+	m.ImagePrefix = stringValue(project.Facts.ImagePrefix)
+	m.Registry = stringValue(access.RegistryHost(project.Facts.ImagePrefix))
+	return false
+}

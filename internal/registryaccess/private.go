@@ -1,0 +1,124 @@
+package registryaccess
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+
+	"github.com/autodevops/terraform-provider-autodevops/internal/access"
+)
+
+// privateData is the private state of a request or a response.
+type privateData interface {
+	GetKey(ctx context.Context, key string) ([]byte, diag.Diagnostics)
+	SetKey(ctx context.Context, key string, value []byte) diag.Diagnostics
+}
+
+// The keys of the private state.
+const (
+	// observedKey holds an observation.
+	observedKey = "observed"
+	// originKey holds an origin.
+	originKey = "origin"
+	// mintedWithKey holds the tokenArguments of the current token.
+	mintedWithKey = "minted_with"
+	// usernameKey holds the username that an import has chosen for the take-over.
+	usernameKey = "username"
+	// legacyVerdictsKey held what 0.1.0 observed. It is removed.
+	legacyVerdictsKey = "verdicts"
+)
+
+// privateVersion is the version of the formats below. What another version wrote counts
+// as not observed, until the next refresh.
+const privateVersion = 1
+
+// observation is access.Observation as it is stored.
+type observation struct {
+	Version int `json:"version"`
+	access.Observation
+}
+
+// origin is where a state comes from: which GitLab it is about, and which tokens it
+// means by their ids.
+type origin struct {
+	Version int `json:"version"`
+	// GitLab is the root URL; empty if it is not known.
+	GitLab string         `json:"gitlab,omitempty"`
+	Tokens map[int64]mark `json:"tokens,omitempty"`
+}
+
+// mark tells a deploy token from another one with the same id in another GitLab.
+type mark struct {
+	Name     string `json:"name"`
+	Username string `json:"username"`
+}
+
+func markOf(t access.DeployToken) mark { return mark{Name: t.Name, Username: t.Username} }
+
+// notes is everything in the private state.
+type notes struct {
+	observed   access.Observation
+	origin     origin
+	mintedWith tokenArguments
+	// username is empty if no import has chosen one.
+	username string
+}
+
+func readNotes(ctx context.Context, private privateData) (n notes, diags diag.Diagnostics) {
+	var observed observation
+	for key, target := range map[string]any{
+		observedKey: &observed, originKey: &n.origin, mintedWithKey: &n.mintedWith, usernameKey: &n.username,
+	} {
+		raw, more := private.GetKey(ctx, key)
+		diags.Append(more...)
+		if len(raw) == 0 {
+			continue
+		}
+		if err := json.Unmarshal(raw, target); err != nil {
+			diags.AddError("Cannot read the private state", fmt.Sprintf("The key %q does not hold valid data: %v.", key, err))
+		}
+	}
+	if observed.Version == privateVersion {
+		n.observed = observed.Observation
+	}
+	if n.origin.Version != privateVersion {
+		n.origin = origin{}
+	}
+	return n, diags
+}
+
+// writeObserved stores an observation.
+func writeObserved(ctx context.Context, old, private privateData, observed access.Observation) diag.Diagnostics {
+	diags := writePrivate(ctx, old, private, observedKey, observation{Version: privateVersion, Observation: observed})
+	if stored, _ := old.GetKey(ctx, legacyVerdictsKey); len(stored) > 0 {
+		diags.Append(private.SetKey(ctx, legacyVerdictsKey, nil)...)
+	}
+	return diags
+}
+
+// writeOrigin stores where the state comes from, with the marks of the tokens of the record.
+func writeOrigin(ctx context.Context, old, private privateData, gitlab string, known map[int64]mark, record access.Record) diag.Diagnostics {
+	o := origin{Version: privateVersion, GitLab: gitlab, Tokens: maps.Clone(known)}
+	ids := record.TokenIDs()
+	maps.DeleteFunc(o.Tokens, func(id int64, _ mark) bool { return !slices.Contains(ids, id) })
+	return writePrivate(ctx, old, private, originKey, o)
+}
+
+// writePrivate writes a key only if its value changes: drift checks compare
+// private state as well.
+func writePrivate(ctx context.Context, old, private privateData, key string, value any) diag.Diagnostics {
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		return diag.Diagnostics{diag.NewErrorDiagnostic("Cannot write the private state", err.Error())}
+	}
+	stored, diags := old.GetKey(ctx, key)
+	if string(stored) == string(encoded) {
+		return diags
+	}
+	diags.Append(private.SetKey(ctx, key, encoded)...)
+	return diags
+}

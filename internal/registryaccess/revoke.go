@@ -1,0 +1,74 @@
+package registryaccess
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/autodevops/terraform-provider-autodevops/internal/access"
+	"github.com/autodevops/terraform-provider-autodevops/internal/gitlab"
+)
+
+// revoker deletes deploy tokens by the ids in a state. GitLab's list of this call must
+// show that an id still means the token that the state means: base_url may lead to
+// another GitLab, where the same id is somebody else's.
+type revoker struct {
+	gitlab    *gitlab.Client
+	projectID int64
+	state     model
+	origin    origin
+	list      gitlab.TokenList
+}
+
+// revoke deletes a token. One that is gone already counts as deleted.
+func (r revoker) revoke(ctx context.Context, id int64) error {
+	found, ok := r.find(id)
+	if !ok {
+		token, err := r.gitlab.DeployToken(ctx, r.projectID, id)
+		if gitlab.IsKind(err, gitlab.KindTokenNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		found = markOf(token)
+	}
+	if !r.means(id, found) {
+		return fmt.Errorf("deploy token %d of project %d is named %q with the username %q, so it is not the one in the state. It was left alone. Is base_url the right GitLab? "+
+			"If it is, refresh and apply again", id, r.projectID, found.Name, found.Username)
+	}
+	return r.gitlab.RevokeDeployToken(ctx, r.projectID, id)
+}
+
+// find looks for the token in the list.
+func (r revoker) find(id int64) (mark, bool) {
+	for _, t := range r.list.Tokens {
+		if t.ID == id {
+			return markOf(t), true
+		}
+	}
+	for _, row := range r.list.Unreadable {
+		if row.ID == id {
+			return mark{Name: row.Name, Username: row.Username}, true
+		}
+	}
+	return mark{}, false
+}
+
+// means reports whether the state means that token by the id. States of 0.1.0 have no
+// marks: there, the token must look like one of the resource.
+func (r revoker) means(id int64, found mark) bool {
+	if known, ok := r.origin.Tokens[id]; ok {
+		return known == found
+	}
+	foreign := !access.ReservedUsername.MatchString(found.Username) && (found.Name == access.GitLabName || found.Name == r.state.Name.ValueString())
+	return found.Username == r.state.Username.ValueString() || foreign
+}
+
+// marksAnyOf reports whether any of the tokens is one of the state's.
+func (o origin) marksAnyOf(tokens []access.DeployToken) bool {
+	return slices.ContainsFunc(tokens, func(t access.DeployToken) bool {
+		known, ok := o.Tokens[t.ID]
+		return ok && known == markOf(t)
+	})
+}
