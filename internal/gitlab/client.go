@@ -57,17 +57,17 @@ type Client struct {
 	reporter
 
 	// api builds requests; send sends them.
-	api      *gogitlab.Client
-	http     *http.Client
-	auth     header
-	headers  map[string]string
-	agent    string
-	retry    retryPolicy
-	clock    *clock
-	ban      *refusals
-	shared   *shared
-	version  memo[version]
-	minting  locks
+	api     *gogitlab.Client
+	http    *http.Client
+	auth    header
+	headers map[string]string
+	agent   string
+	retry   retryPolicy
+	clock   *clock
+	ban     *refusals
+	shared  *shared
+	version memo[version]
+	minting locks
 }
 
 type header struct{ name, value string }
@@ -132,13 +132,13 @@ func New(o Options) (*Client, error) {
 		reporter: reporter{root: root, redactor: redactor},
 
 		api: api, http: plain,
-		auth:     header{HeaderAuthorization, "Bearer " + o.Token},
-		headers:  o.Headers,
-		agent:    o.UserAgent,
-		retry:    retryPolicy{retries: o.Retries, pause: o.Pause, redactor: redactor},
-		clock:    clock,
-		ban:      newRefusals(maxRefusals),
-		shared:   newShared(o.PrefetchGroups),
+		auth:    header{HeaderAuthorization, "Bearer " + o.Token},
+		headers: o.Headers,
+		agent:   o.UserAgent,
+		retry:   retryPolicy{retries: o.Retries, pause: o.Pause, redactor: redactor},
+		clock:   clock,
+		ban:     newRefusals(maxRefusals),
+		shared:  newShared(o.PrefetchGroups),
 	}
 	if o.TokenHeader == HeaderPrivateToken {
 		c.auth = header{HeaderPrivateToken, o.Token}

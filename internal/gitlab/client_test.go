@@ -75,7 +75,7 @@ func TestErrors_adviceNamesWhatIsMissing(t *testing.T) {
 		kind   gitlab.Kind
 		advice string
 	}{
-		"scope": {b.gitlab.CreateAccessToken(b.gitlab.Maintainer(b.project), "read_user"), gitlab.KindOther, "api scope"},
+		"scope": {b.gitlab.CreateAccessToken(b.gitlab.Maintainer(b.project), "read_user"), gitlab.KindScope, "api scope"},
 		"role":  {b.gitlab.CreateAccessToken(b.gitlab.Member(b.project, gitlabtest.Developer), "api"), gitlab.KindForbidden, "Maintainer role"},
 		"token": {"glpat-wrong", gitlab.KindOther, "valid access token"},
 	} {
@@ -152,7 +152,8 @@ func TestTrap_aRowSlipsToAPageAlreadyRead(t *testing.T) {
 			b.gitlab.DeleteDeployToken(first.ID) // row 101 becomes row 100
 		}
 	})
-	tokens, err := b.client.DeployTokens(t.Context(), b.project.ID)
+	list, err := b.client.DeployTokens(t.Context(), b.project.ID)
+	tokens := list.Tokens
 	if err != nil {
 		t.Fatal(err)
 	}

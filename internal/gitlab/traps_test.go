@@ -62,6 +62,7 @@ func (b *bench) newClient(edit ...func(*gitlab.Options)) *gitlab.Client {
 			b.pauses = append(b.pauses, d)
 			return 0
 		},
+		Now: b.gitlab.Clock.Now,
 	}
 	for _, e := range edit {
 		e(&o)
@@ -76,7 +77,7 @@ func (b *bench) newClient(edit ...func(*gitlab.Options)) *gitlab.Client {
 func (b *bench) request() gitlab.MintRequest {
 	return gitlab.MintRequest{
 		ProjectID: b.project.ID, Name: access.DefaultName, Username: access.NewUsername(b.project.ID), FreshUsername: true,
-		Scopes: []string{access.ScopeReadRegistry}, ExpiresAt: b.gitlab.Clock.Now().AddDate(1, 0, 0),
+		Scopes: []string{access.ScopeReadRegistry}, Expiry: func(at time.Time) time.Time { return at.AddDate(1, 0, 0) },
 	}
 }
 
@@ -175,7 +176,8 @@ func TestTrap_tokensBeyondTheFirstPage(t *testing.T) {
 	for range 250 {
 		b.deployToken(time.Time{})
 	}
-	tokens, err := b.client.DeployTokens(t.Context(), b.project.ID)
+	list, err := b.client.DeployTokens(t.Context(), b.project.ID)
+	tokens := list.Tokens
 	if err != nil || len(tokens) != 250 {
 		t.Errorf("%d tokens, %v", len(tokens), err)
 	}
@@ -191,7 +193,7 @@ func TestTrap_aPartialListIsAnError(t *testing.T) {
 	}
 	b.gitlab.Inject(gitlabtest.Fault{Match: listTokens, Skip: 1, Times: gitlabtest.Always, Status: 403, Body: `{"message":"403 Forbidden"}`})
 	if tokens, err := b.client.DeployTokens(t.Context(), b.project.ID); err == nil {
-		t.Errorf("%d tokens of 150 passed for all", len(tokens))
+		t.Errorf("%d tokens of 150 passed for all", len(tokens.Tokens))
 	}
 }
 
@@ -199,7 +201,8 @@ func TestTrap_expiryIsTheClocksAffair(t *testing.T) {
 	b := newBench(t)
 	at := time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC) // two hours ago; the flag stays false until midnight
 	b.deployToken(at)
-	tokens, err := b.client.DeployTokens(t.Context(), b.project.ID)
+	list, err := b.client.DeployTokens(t.Context(), b.project.ID)
+	tokens := list.Tokens
 	if err != nil || len(tokens) != 1 || !tokens[0].ExpiresAt.Equal(at) || tokens[0].Active(b.gitlab.Clock.Now()) {
 		t.Errorf("got %+v, %v", tokens, err)
 	}
@@ -210,7 +213,8 @@ func TestTrap_theYear3000IsNoExpiry(t *testing.T) {
 	b.deployToken(time.Time{})
 	b.gitlab.Inject(gitlabtest.Fault{Match: listTokens, Status: 200, Body: `[{"id":1,"name":"a","username":"b","expires_at":"3000-01-01T00:00:00.000Z","scopes":[],"revoked":false,"expired":false}]`})
 	for range 2 {
-		tokens, err := b.client.DeployTokens(t.Context(), b.project.ID)
+		list, err := b.client.DeployTokens(t.Context(), b.project.ID)
+		tokens := list.Tokens
 		if err != nil || len(tokens) != 1 || !tokens[0].ExpiresAt.IsZero() {
 			t.Errorf("got %+v, %v", tokens, err)
 		}
@@ -237,11 +241,15 @@ func TestTrap_twoWordingsOf404(t *testing.T) {
 	wantKind(t, err, gitlab.KindProjectNotFound)
 
 	// Neither wording: a proxy, a wrong base URL, an unknown route.
-	for _, body := range []string{`{"error":"404 Not Found"}`, `{"message":"404 Not Found"}`, "<html>404</html>", "", `{"message":"404 Group Not Found"}`, "404 Not found\n", `{"error":"404 Not found"}`, "404 Project Not Found"} {
+	for _, body := range []string{`{"error":"404 Not Found"}`, "<html>404</html>", "", `{"message":"404 Group Not Found"}`, "404 Not found\n", `{"error":"404 Not found"}`, "404 Project Not Found"} {
 		b.gitlab.Inject(gitlabtest.Fault{Status: 404, Body: body})
 		_, err := b.client.DeployToken(t.Context(), b.project.ID, 999)
 		wantKind(t, err, gitlab.KindOther)
 	}
+	// A capital F: what a fine-grained token gets for whatever it may not see.
+	b.gitlab.Inject(gitlabtest.Fault{Status: 404, Body: `{"message":"404 Not Found"}`})
+	_, err = b.client.DeployToken(t.Context(), b.project.ID, 999)
+	wantKind(t, err, gitlab.KindNotFound)
 }
 
 func TestTrap_deleteSucceedsOnlyOn204OrTheTokens404(t *testing.T) {
@@ -469,7 +477,7 @@ func TestTrap_uncertainPostThatCannotBeToldApart(t *testing.T) {
 		b.gitlab.Inject(gitlabtest.Fault{Match: postToken, Status: 502, When: gitlabtest.After})
 		b.gitlab.Inject(gitlabtest.Fault{Match: listTokens, Skip: 1, Times: gitlabtest.Always, Status: 403})
 		_, err := b.client.MintDeployToken(t.Context(), b.request())
-		if e := wantKind(t, err, gitlab.KindUncertain); !strings.Contains(e.Advice, "next plan") {
+		if e := wantKind(t, err, gitlab.KindUncertain); !strings.Contains(e.Advice, "next plan names it") {
 			t.Errorf("advice: %s", e.Advice)
 		}
 	})
@@ -508,7 +516,7 @@ func TestTrap_theUsernameOfAnAccessIsShared(t *testing.T) {
 		var published gitlabtest.Token
 		b.gitlab.OnRequest(func(r gitlabtest.Request) {
 			if r.String() == postToken && b.gitlab.CountRequests(postToken) == 1 {
-				published = b.gitlab.CreateDeployToken(b.project, request.Name, request.Username, request.ExpiresAt, "read_registry")
+				published = b.gitlab.CreateDeployToken(b.project, request.Name, request.Username, request.Expiry(b.gitlab.Clock.Now()), "read_registry")
 			}
 		})
 		minted, err := b.client.MintDeployToken(t.Context(), request)
@@ -518,8 +526,8 @@ func TestTrap_theUsernameOfAnAccessIsShared(t *testing.T) {
 		if !b.gitlab.CanPull(b.project, published.Username, published.Secret) || b.gitlab.CountRequests(deleteToken) != 0 {
 			t.Error("the other run's token was revoked")
 		}
-		if want := []access.Stray{{TokenID: published.ID, ExpiresAt: published.ExpiresAt}}; !slices.Equal(minted.Strays, want) {
-			t.Errorf("strays %v, want %v", minted.Strays, want)
+		if want := []access.Orphan{{TokenID: published.ID, ExpiresAt: published.ExpiresAt}}; !slices.Equal(minted.Orphans, want) {
+			t.Errorf("orphans %v, want %v", minted.Orphans, want)
 		}
 	})
 	t.Run("an interrupted operation", func(t *testing.T) {
@@ -532,7 +540,7 @@ func TestTrap_theUsernameOfAnAccessIsShared(t *testing.T) {
 			}
 		})
 		_, err := b.client.MintDeployToken(ctx, request)
-		if e := wantKind(t, err, gitlab.KindUncertain); !strings.Contains(e.Advice, "next plan") {
+		if e := wantKind(t, err, gitlab.KindUncertain); !strings.Contains(e.Advice, "the next apply tracks them") {
 			t.Errorf("advice: %s", e.Advice)
 		}
 		if live := b.gitlab.ActiveTokens(b.project); len(live) != 1 || b.gitlab.CountRequests(deleteToken) != 0 {
@@ -543,7 +551,7 @@ func TestTrap_theUsernameOfAnAccessIsShared(t *testing.T) {
 		b, request := start(t)
 		b.gitlab.Inject(gitlabtest.Fault{Match: postToken, Status: 502, When: gitlabtest.After, Times: gitlabtest.Always})
 		_, err := b.client.MintDeployToken(t.Context(), request)
-		if e := wantKind(t, err, gitlab.KindUncertain); !strings.Contains(e.Advice, "next plan") {
+		if e := wantKind(t, err, gitlab.KindUncertain); !strings.Contains(e.Advice, "the next apply tracks them") {
 			t.Errorf("advice: %s", e.Advice)
 		}
 		if b.gitlab.CountRequests(deleteToken) != 0 {
@@ -566,12 +574,14 @@ func TestTrap_postRefusedForGood(t *testing.T) {
 func TestMint_sendsMillisecondsInUTC(t *testing.T) {
 	b := newBench(t)
 	request := b.request()
-	request.ExpiresAt = time.Date(2027, 3, 1, 2, 3, 4, 567_891_234, time.FixedZone("east", 3600))
+	request.Expiry = func(time.Time) time.Time {
+		return time.Date(2027, 3, 1, 2, 3, 4, 567_891_234, time.FixedZone("east", 3600))
+	}
 	minted, err := b.client.MintDeployToken(t.Context(), request)
 	if want := time.Date(2027, 3, 1, 1, 3, 4, 567_000_000, time.UTC); err != nil || !minted.ExpiresAt.Equal(want) {
 		t.Errorf("got %s, %v", minted.ExpiresAt, err)
 	}
-	request.ExpiresAt = time.Time{}
+	request.Expiry = func(time.Time) time.Time { return time.Time{} }
 	if minted, err = b.client.MintDeployToken(t.Context(), request); err != nil || !minted.ExpiresAt.IsZero() {
 		t.Errorf("permanent: %s, %v", minted.ExpiresAt, err)
 	}
@@ -598,12 +608,12 @@ func TestTrap_outOfTimeIsNeverCertain(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	_, err := b.client.MintDeployToken(ctx, b.request())
-	if e := wantKind(t, err, gitlab.KindUncertain); !strings.Contains(e.Advice, "next plan") {
+	if e := wantKind(t, err, gitlab.KindUncertain); !strings.Contains(e.Advice, "next plan names it") {
 		t.Errorf("advice: %s", e.Advice)
 	}
 }
 
-func TestTrap_aKnownTokenIsNoStray(t *testing.T) {
+func TestTrap_aKnownTokenIsNoOrphan(t *testing.T) {
 	b := newBench(t)
 	request := b.request()
 	request.FreshUsername = false
@@ -616,8 +626,8 @@ func TestTrap_aKnownTokenIsNoStray(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if active := b.gitlab.ActiveTokens(b.project); len(active) != 2 || active[0].ID != current.ID || len(minted.Strays) != 0 {
-		t.Errorf("the current token did not survive: %d live, %v are strays", len(active), minted.Strays)
+	if active := b.gitlab.ActiveTokens(b.project); len(active) != 2 || active[0].ID != current.ID || len(minted.Orphans) != 0 {
+		t.Errorf("the current token did not survive: %d live, %v are orphans", len(active), minted.Orphans)
 	}
 }
 

@@ -88,7 +88,7 @@ func (s *Server) tellThrottle(x *exchange, limit Rate, w *window, now time.Time)
 	h.Set("RateLimit-Observed", fmt.Sprint(w.n))
 	h.Set("RateLimit-Remaining", fmt.Sprint(max(0, limit.Requests-w.n)))
 	// Windows go by real time, and the header by the instance's clock, as Date does.
-	h.Set("RateLimit-Reset", fmt.Sprint(s.Clock.Now().Add(w.ends.Sub(now)).Unix()))
+	h.Set("RateLimit-Reset", fmt.Sprint(s.Clock.Now().Add(w.ends.Sub(now)+time.Second-1).Unix()))
 	return w.n > limit.Requests
 }
 

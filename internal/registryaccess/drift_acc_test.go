@@ -17,10 +17,12 @@ func TestAccDrift_deadTokensAreReplacedAtOnce(t *testing.T) {
 	for name, c := range map[string]struct {
 		kill  func(s *scene)
 		story string
+		// retired: a list can lag and a clock can be wrong, so the row is left alone for the overlap.
+		retired int
 	}{
-		"deleted": {func(s *scene) { s.gitlab.DeleteDeployToken(s.gitlab.Tokens(s.project)[0].ID) }, `^Replaced: token [0-9]+ was deleted in GitLab\.$`},
-		"revoked": {func(s *scene) { s.gitlab.RevokeInSettings(s.gitlab.Tokens(s.project)[0].ID) }, `^Replaced: token [0-9]+ was revoked in GitLab\.$`},
-		"expired": {func(s *scene) { s.gitlab.Clock.AdvanceDays(400) }, `^Replaced: token [0-9]+ expired on 2027-01-15\.$`},
+		"deleted": {func(s *scene) { s.gitlab.DeleteDeployToken(s.gitlab.Tokens(s.project)[0].ID) }, `^Replaced: token [0-9]+ was deleted in GitLab\.$`, 1},
+		"revoked": {func(s *scene) { s.gitlab.RevokeInSettings(s.gitlab.Tokens(s.project)[0].ID) }, `^Replaced: token [0-9]+ was revoked in GitLab\.$`, 0},
+		"expired": {func(s *scene) { s.gitlab.Clock.AdvanceDays(400) }, `^Replaced: token [0-9]+ expired on 2027-01-15\.$`, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t)
@@ -30,7 +32,7 @@ func TestAccDrift_deadTokensAreReplacedAtOnce(t *testing.T) {
 					PreConfig: func() { c.kill(s) }, Config: s.config(),
 					ConfigPlanChecks: expect(action(plancheck.ResourceActionUpdate), secretChanges(),
 						plans("generation", number(2)), plans("last_change", matches(c.story))),
-					ConfigStateChecks: []statecheck.StateCheck{has("retired_tokens", length(0))},
+					ConfigStateChecks: []statecheck.StateCheck{has("retired_tokens", length(c.retired))},
 					Check:             resource.ComposeTestCheckFunc(s.active(1), s.published()),
 				},
 			)
@@ -119,7 +121,7 @@ func TestDrift_destroyOfAGoneProject(t *testing.T) {
 	if !d.destroy() || !d.state.IsNull() {
 		t.Fatalf("destroy failed: %v", describe(d.last))
 	}
-	if got := summaries(d.last); len(got) != 1 || got[0] != "Project is gone or hidden" {
+	if got := summaries(d.last); len(got) != 1 || got[0] != "Project acme/shop is gone or hidden" {
 		t.Errorf("says %v", got)
 	}
 }
@@ -152,6 +154,16 @@ func TestDrift_interruptedApplies(t *testing.T) {
 	}
 	d.gitlab.Clock.AdvanceDays(7)
 	d.mustApply(nil)
+	if live := d.gitlab.ActiveTokens(d.project); len(live) != 2 || !d.gitlab.CanPull(d.project, username, published) {
+		t.Errorf("%d tokens live, and what the lost apply published should", len(live))
+	}
+	d.mustBeSettled(nil)
+	d.gitlab.Clock.AdvanceDays(366) // beyond the end of the lost token
+	for range 2 {
+		d.mustApply(nil)
+		d.gitlab.Clock.AdvanceDays(7)
+	}
+	d.mustApply(nil)
 	if live := d.gitlab.ActiveTokens(d.project); len(live) != 1 || live[0].Secret != d.text("token") {
 		t.Errorf("%d tokens live", len(live))
 	}
@@ -166,7 +178,7 @@ func TestTwoStates(t *testing.T) {
 	b.load()
 	a.mustApply(nil)
 	p := b.planChange(nil)
-	if got := summaries(p.diagnostics); len(got) != 1 || got[0] != "Another registry access has tokens of this name" {
+	if got := summaries(p.diagnostics); len(got) != 1 || got[0] != "Other tokens of this provider in acme/shop" {
 		t.Errorf("creation says %v", got)
 	}
 	b.mustApply(nil)

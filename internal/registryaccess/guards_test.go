@@ -60,7 +60,7 @@ func TestGuard_leftoversAreInTheState(t *testing.T) {
 			if !strings.Contains(d.attributes(d.state)["retired_tokens"].String(), leftover) {
 				t.Errorf("token %s lives in no state", leftover)
 			}
-			if got := fmt.Sprint(describe(d.last)); !containsAll(got, leftover, "could not be revoked again") {
+			if got := fmt.Sprint(describe(d.last)); !containsAll(got, leftover, "could not be revoked. It is in the state as a retired token") {
 				t.Errorf("says %s", got)
 			}
 			d.gitlab.ClearFaults()
@@ -134,16 +134,26 @@ func TestGuard_destroyBelievesNoAnonymousAnswer(t *testing.T) {
 	}
 }
 
-// TestGuard_destroyRevokesStrays: also what an interrupted apply has left.
-func TestGuard_destroyRevokesStrays(t *testing.T) {
+// TestGuard_destroyEndsOnlyWhatTheStateHolds: a copy of the state may have published
+// what an interrupted apply has left. Plan and destroy name it and leave it alone.
+func TestGuard_destroyEndsOnlyWhatTheStateHolds(t *testing.T) {
 	d := newDriver(t)
 	d.mustApply(nil)
-	d.gitlab.CreateDeployToken(d.project, access.DefaultName, d.text("username"), time.Time{}, "read_registry")
-	if !d.refresh() || !d.destroy() {
+	orphan := d.gitlab.CreateDeployToken(d.project, access.DefaultName, d.text("username"), time.Time{}, "read_registry")
+	if !d.refresh() {
 		t.Fatal(describe(d.last))
 	}
-	if live := d.gitlab.ActiveTokens(d.project); len(live) != 0 {
-		t.Errorf("%d tokens live on", len(live))
+	_, planned := d.planDestroy()
+	if !d.destroy() {
+		t.Fatal(describe(d.last))
+	}
+	if live := d.gitlab.ActiveTokens(d.project); len(live) != 1 || live[0].ID != orphan.ID {
+		t.Errorf("%d tokens live on, want the orphan", len(live))
+	}
+	for what, diagnostics := range map[string][]*tfprotov6.Diagnostic{"plan": planned.Diagnostics, "destroy": d.last} {
+		if got := fmt.Sprint(describe(diagnostics)); !containsAll(got, "Tokens of an interrupted apply live on in acme/shop: "+itoa(orphan.ID)) {
+			t.Errorf("the %s says %s", what, got)
+		}
 	}
 }
 
@@ -174,12 +184,17 @@ func TestGuard_failedRevocationsSpareWhatTheSecretHolds(t *testing.T) {
 	d.mustApply(round("1", 1))
 	d.mustApply(round("2", 1))
 	d.gitlab.Clock.AdvanceDays(2)
+	replaced := d.text("token")
 	d.gitlab.Inject(gitlabtest.Fault{Match: deleteToken, Status: 403})
-	if d.runApply(round("3", 0)) {
-		t.Fatal("applied although a revocation failed")
+	d.mustApply(round("3", 0))
+	if got := summaries(d.last); len(got) != 1 || got[0] != "Tokens of acme/shop are still valid: 4, 5" {
+		t.Errorf("says %v", got)
 	}
-	if !d.secretPulls() {
-		t.Error("the Secret, which this apply did not update, holds a dead token")
+	if n := d.gitlab.CountRequests(deleteToken); n != 1 {
+		t.Errorf("%d DELETEs, and after the first has failed there should be none", n)
+	}
+	if !d.secretPulls() || !d.gitlab.CanPull(d.project, d.text("username"), replaced) {
+		t.Error("the Secret does not hold the new token, or the replaced one is dead")
 	}
 	d.mustApply(round("3", 0))
 	d.mustBeSettled(round("3", 0))
@@ -206,8 +221,8 @@ func TestGuard_interruptedTakeOver(t *testing.T) {
 	}
 	d.gitlab.Clock.AdvanceDays(8)
 	d.mustApply(nil)
-	if live := d.gitlab.ActiveTokens(d.project); len(live) != 1 {
-		t.Errorf("%d tokens live", len(live))
+	if live := d.gitlab.ActiveTokens(d.project); len(live) != 2 || live[0].ID != tokens[1].ID {
+		t.Errorf("%d tokens live, want the lost one until its end, and the current one", len(live))
 	}
 
 	d = newDriverIn(t)
@@ -289,8 +304,15 @@ func TestGuard_anotherRunMintsMeanwhile(t *testing.T) {
 			}
 			d.gitlab.Clock.AdvanceDays(8)
 			d.mustApply(args)
-			if live := d.gitlab.ActiveTokens(d.project); len(live) != 1 || !d.secretPulls() {
-				t.Errorf("%d tokens live after the overlap", len(live))
+			if live := d.gitlab.ActiveTokens(d.project); len(live) != 2 || !d.secretPulls() || !d.gitlab.CanPull(d.project, published.Username, published.Secret) {
+				t.Errorf("%d tokens live after the overlap, want the current one and what the other run published", len(live))
+			}
+			d.gitlab.Clock.Set(published.ExpiresAt.AddDate(0, 0, 1))
+			d.mustApply(args)
+			for _, token := range d.gitlab.Tokens(d.project) {
+				if token.ID == published.ID {
+					t.Error("the other run's token is not deleted after its own end")
+				}
 			}
 		})
 	}

@@ -106,7 +106,8 @@ func TestAccImport_refusals(t *testing.T) {
 		"acme/shop":                             `no working deploy token named "autodevops-registry-access" or "gitlab-deploy-token"`,
 		fmt.Sprintf("acme/shop:%d", revoked.ID): "is revoked or expired",
 		fmt.Sprintf("acme/shop:%d", git.ID):     "lacks the scope read_registry",
-		"acme/several":                          fmt.Sprintf("several working deploy tokens named %q: %d, %d", access.DefaultName, ids[0].ID, ids[1].ID),
+		"acme/several": fmt.Sprintf("several working deploy tokens named %q. Choose one of them and import it by its id:\n  acme/several:%d (username %s)\n  acme/several:%d (username %s)",
+			access.DefaultName, ids[0].ID, ids[0].Username, ids[1].ID, ids[1].Username),
 	} {
 		t.Run(id, func(t *testing.T) {
 			d := &driver{scene: &scene{T: t, gitlab: s.gitlab, project: s.project, token: s.token}}
@@ -181,7 +182,7 @@ func TestImport_notRequired(t *testing.T) {
 		t.Fatalf("imported with username %q: %v", d.text("username"), describe(d.last))
 	}
 	p := d.planChange(nil)
-	if got := fmt.Sprint(describe(p.diagnostics)); !containsAll(got, "is not known, so nothing is published", itoa(token.ID)) {
+	if got := fmt.Sprint(describe(p.diagnostics)); !containsAll(got, "is not published, because its secret is not known", itoa(token.ID)) {
 		t.Errorf("says %s", got)
 	}
 	if !d.apply(p) || d.text("docker_config_json") != access.EmptyDockerConfig || !access.GeneratedUsername(d.text("username"), d.project.ID) {

@@ -54,7 +54,7 @@ func TestAccKilled(t *testing.T) {
 	kill = false
 	w.said.Reset()
 	w.apply("")
-	if !containsAll(w.said.String(), "Another registry access has tokens of this name", strconv.FormatInt(orphans[0].ID, 10)) {
+	if !containsAll(w.said.String(), "Other tokens of this provider in acme/shop", strconv.FormatInt(orphans[0].ID, 10)) {
 		t.Error("the plan of the creation does not name the token that the killed one left")
 	}
 

@@ -170,15 +170,15 @@ func TestWarnings(t *testing.T) {
 		"deletion scheduled":  {func(d *driver) { d.gitlab.ScheduleDeletion(d.project) }, arguments{"project": "acme/shop"}, []string{"Project is scheduled for deletion"}},
 		"foreign tokens": {func(d *driver) {
 			d.gitlab.CreateDeployToken(d.project, access.DefaultName, "x", time.Time{}, "read_registry")
-		}, nil, []string{"Unmanaged tokens of the same name"}},
+		}, nil, []string{"Unmanaged tokens of the same name in acme/shop"}},
 		"always, no registry": {func(d *driver) { d.gitlab.SetRegistryAccessLevel(d.project, "disabled") }, arguments{"mode": "always"}, []string{"No registry to give access to"}},
 		"contradiction":       {nil, arguments{"auto_devops_enabled": false}, []string{"Arguments contradict GitLab"}},
-		"rotation":            {func(d *driver) { settled(d); d.gitlab.Clock.AdvanceDays(340) }, nil, []string{"Token will be rotated"}},
+		"rotation":            {func(d *driver) { settled(d); d.gitlab.Clock.AdvanceDays(340) }, nil, []string{"Rotation of token 4 of acme/shop"}},
 		"rotation and foreign": {func(d *driver) {
 			settled(d)
 			d.gitlab.CreateDeployToken(d.project, access.DefaultName, "x", time.Time{}, "read_registry")
 			d.gitlab.Clock.AdvanceDays(340)
-		}, nil, []string{"Token will be rotated", "Unmanaged tokens of the same name"}},
+		}, nil, []string{"Rotation of token 4 of acme/shop", "Unmanaged tokens of the same name in acme/shop"}},
 		"steady and foreign": {func(d *driver) {
 			settled(d)
 			d.gitlab.CreateDeployToken(d.project, access.DefaultName, "x", time.Time{}, "read_registry")
@@ -188,24 +188,24 @@ func TestWarnings(t *testing.T) {
 			d.gitlab.Clock.AdvanceDays(340)
 			d.mustApply(nil)
 			d.gitlab.Clock.AdvanceDays(7)
-		}, nil, []string{"Retired tokens will be revoked"}},
-		"revoked by hand": {func(d *driver) { settled(d); d.gitlab.RevokeInSettings(d.gitlab.Tokens(d.project)[0].ID) }, nil, []string{"The token in use is dead"}},
-		"wind-down":       {func(d *driver) { settled(d); d.gitlab.SetGroupAutoDevOps(d.group, gitlabtest.False) }, nil, []string{"Token will end"}},
+		}, nil, []string{"Revocation of retired tokens of acme/shop: 4"}},
+		"revoked by hand": {func(d *driver) { settled(d); d.gitlab.RevokeInSettings(d.gitlab.Tokens(d.project)[0].ID) }, nil, []string{"Replacement of token 4 of acme/shop"}},
+		"wind-down":       {func(d *driver) { settled(d); d.gitlab.SetGroupAutoDevOps(d.group, gitlabtest.False) }, nil, []string{"Wind-down of token 4 of acme/shop"}},
 		"end": {func(d *driver) {
 			settled(d)
 			d.gitlab.SetGroupAutoDevOps(d.group, gitlabtest.False)
 			d.mustApply(nil)
 			d.gitlab.Clock.AdvanceDays(7)
-		}, nil, []string{"Token will be revoked"}},
-		"withdrawal":       {func(d *driver) { settled(d); d.gitlab.SetVisibility(d.project, "public") }, nil, []string{"Credentials will be withdrawn"}},
+		}, nil, []string{"End of token 4 of acme/shop"}},
+		"withdrawal":       {func(d *driver) { settled(d); d.gitlab.SetVisibility(d.project, "public") }, nil, []string{"Withdrawal of token 4 of acme/shop"}},
 		"keep":             {func(d *driver) { settled(d); d.gitlab.SetGroupAutoDevOps(d.group, gitlabtest.False) }, arguments{"on_not_required": "keep"}, []string{"A token is kept that is not required"}},
-		"registry missing": {func(d *driver) { settled(d); d.gitlab.SetRegistryEnabled(false) }, nil, []string{"GitLab names no container registry"}},
+		"registry missing": {func(d *driver) { settled(d); d.gitlab.SetRegistryEnabled(false) }, nil, []string{"GitLab names no container registry for acme/shop"}},
 		"GitLab's own token taken over and due": {func(d *driver) {
 			d.gitlab.SaveAutoDevOps(d.project, gitlabtest.True)
 			d.importState("acme/shop")
 			d.mustApply(nil)
 			d.gitlab.Clock.AdvanceDays(7)
-		}, nil, []string{"GitLab may make its own token again", "Retired tokens will be revoked"}},
+		}, nil, []string{"GitLab may make its own token again in acme/shop", "Revocation of retired tokens of acme/shop: 4"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDriver(t)
@@ -239,7 +239,7 @@ func TestWarnings_destroy(t *testing.T) {
 	_, planned := d.planDestroy()
 	replaced := d.planChange(arguments{"project": "acme/other"})
 	for summary, diagnostics := range map[string][]*tfprotov6.Diagnostic{
-		"All tokens will be revoked": planned.Diagnostics, "Another project replaces the access": replaced.diagnostics,
+		"Revocation of all tokens of acme/shop": planned.Diagnostics, "Another project: revocation of all tokens of acme/shop": replaced.diagnostics,
 	} {
 		if got := fmt.Sprint(describe(diagnostics)); !containsAll(got, summary, itoa(tokens[0].ID), itoa(tokens[1].ID)) {
 			t.Errorf("says %s", got)

@@ -36,6 +36,9 @@ const (
 // as not observed, until the next refresh.
 const privateVersion = 1
 
+// nothingObserved is the encoding of an empty observation, which is the same as none.
+const nothingObserved = `{"version":1}`
+
 // observation is access.Observation as it is stored.
 type observation struct {
 	Version int `json:"version"`
@@ -116,7 +119,7 @@ func writePrivate(ctx context.Context, old, private privateData, key string, val
 		return diag.Diagnostics{diag.NewErrorDiagnostic("Cannot write the private state", err.Error())}
 	}
 	stored, diags := old.GetKey(ctx, key)
-	if string(stored) == string(encoded) {
+	if string(stored) == string(encoded) || len(stored) == 0 && string(encoded) == nothingObserved {
 		return diags
 	}
 	diags.Append(private.SetKey(ctx, key, encoded)...)

@@ -238,7 +238,7 @@ func tokenAttributes() map[string]schema.Attribute {
 		"token_id": schema.Int64Attribute{Computed: true, MarkdownDescription: "The id of the current deploy token; null while there is none."},
 		"token_status": schema.StringAttribute{Computed: true, MarkdownDescription: "Whether the current token works, as of the last refresh: " +
 			quotedList(access.Statuses()) + ". Null while there is none."},
-		"token":    schema.StringAttribute{Computed: true, Sensitive: true, MarkdownDescription: "The current deploy token; null while there is none."},
+		"token": schema.StringAttribute{Computed: true, Sensitive: true, MarkdownDescription: "The current deploy token; null while there is none."},
 		"docker_config_json": schema.StringAttribute{Computed: true, Sensitive: true,
 			MarkdownDescription: "A docker config with the credentials for `registry`, for a Secret of type `kubernetes.io/dockerconfigjson`. " +
 				"`{\"auths\":{}}` while there is no token, which is a valid Secret too."},
