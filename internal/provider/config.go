@@ -34,6 +34,7 @@ type configuration struct {
 	ClientKey      types.String `tfsdk:"client_key"`
 	Insecure       types.Bool   `tfsdk:"insecure"`
 	Headers        types.Map    `tfsdk:"headers"`
+	TokenHeader    types.String `tfsdk:"token_header"`
 	Retries        types.Int64  `tfsdk:"retries"`
 	EarlyAuthCheck types.Bool   `tfsdk:"early_auth_check"`
 	PrefetchGroups types.List   `tfsdk:"prefetch_groups"`
@@ -42,7 +43,7 @@ type configuration struct {
 // unknown reports whether any part depends on something that does not exist yet.
 func (c configuration) unknown() bool {
 	values := []attr.Value{
-		c.BaseURL, c.Token, c.CACertFile, c.ClientCert, c.ClientKey, c.Insecure, c.Headers, c.Retries, c.EarlyAuthCheck, c.PrefetchGroups,
+		c.BaseURL, c.Token, c.CACertFile, c.ClientCert, c.ClientKey, c.Insecure, c.Headers, c.TokenHeader, c.Retries, c.EarlyAuthCheck, c.PrefetchGroups,
 	}
 	values = append(values, c.PrefetchGroups.Elements()...)
 	for _, header := range c.Headers.Elements() {
@@ -68,6 +69,7 @@ func (p *Provider) resolve(ctx context.Context, c configuration, diags *diag.Dia
 		diags.Append(c.Headers.ElementsAs(ctx, &options.Headers, false)...)
 		checkHeaders(options.Headers, diags)
 	}
+	options.TokenHeader = tokenHeader(c, options.Headers, diags)
 
 	if !c.PrefetchGroups.IsNull() {
 		diags.Append(c.PrefetchGroups.ElementsAs(ctx, &options.PrefetchGroups, false)...)
@@ -163,9 +165,27 @@ func readPEM(file types.String, attribute string, diags *diag.Diagnostics) []byt
 	return content
 }
 
+// tokenHeader is the header for the provider's token. A proxy that wants the Authorization
+// header for itself leaves PRIVATE-TOKEN.
+func tokenHeader(c configuration, headers map[string]string, diags *diag.Diagnostics) string {
+	chosen := c.TokenHeader.ValueString()
+	forProxy := false
+	for name := range headers {
+		forProxy = forProxy || http.CanonicalHeaderKey(name) == gitlab.HeaderAuthorization
+	}
+	switch {
+	case forProxy && strings.EqualFold(chosen, gitlab.HeaderAuthorization):
+		diags.AddAttributeError(path.Root("token_header"), "Header is used twice",
+			"headers sets Authorization for something in front of GitLab, so the token needs token_header = \"PRIVATE-TOKEN\".")
+	case forProxy, strings.EqualFold(chosen, gitlab.HeaderPrivateToken):
+		return gitlab.HeaderPrivateToken
+	}
+	return gitlab.HeaderAuthorization
+}
+
 // ownHeaders are set by the client itself, or would change what a request means.
 var ownHeaders = []string{
-	"Authorization", "Private-Token", "Job-Token", "Deploy-Token", "Host", "Content-Type", "Content-Length", "Accept",
+	"Private-Token", "Job-Token", "Deploy-Token", "Host", "Content-Type", "Content-Length", "Accept",
 	"Accept-Encoding", "User-Agent", "Idempotency-Key", "X-Idempotency-Key", "Connection", "Transfer-Encoding",
 }
 

@@ -89,7 +89,12 @@ func (p *Provider) Schema(_ context.Context, _ provider.SchemaRequest, resp *pro
 			"insecure": schema.BoolAttribute{Optional: true,
 				MarkdownDescription: "Do not verify the certificate of the GitLab instance. Default: `false`."},
 			"headers": schema.MapAttribute{ElementType: types.StringType, Optional: true, Sensitive: true,
-				MarkdownDescription: "Headers to add to every request, for example for an authenticating proxy."},
+				MarkdownDescription: "Headers to add to every request, for example for an authenticating proxy. `Authorization` is for that proxy; the token is then sent in `PRIVATE-TOKEN`, " +
+					"and the proof of `verify`, which logs in to the registry with the same header, cannot pass the proxy."},
+			"token_header": schema.StringAttribute{Optional: true,
+				Validators: []validator.String{stringvalidator.OneOfCaseInsensitive(gitlab.HeaderAuthorization, gitlab.HeaderPrivateToken)},
+				MarkdownDescription: "The header that carries the token: `Authorization`, or `PRIVATE-TOKEN` for a proxy in front of GitLab that lets only that one through or uses the `Authorization` header itself. " +
+					"GitLab does not accept OAuth access tokens in `PRIVATE-TOKEN`. Default: `Authorization`, or `PRIVATE-TOKEN` if `headers` sets `Authorization`."},
 			"retries": schema.Int64Attribute{Optional: true,
 				MarkdownDescription: "How often a request that can be repeated safely is repeated. Default: 5."},
 			"prefetch_groups": schema.ListAttribute{ElementType: types.StringType, Optional: true,

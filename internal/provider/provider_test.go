@@ -107,10 +107,16 @@ func TestConfigure(t *testing.T) {
 		"certificate without key":       {config: with(block{"client_cert": file(t, "x")}), severity: tfprotov6.DiagnosticSeverityError, summary: "Incomplete client certificate"},
 		"broken certificate":            {config: with(block{"client_cert": file(t, "x"), "client_key": file(t, "y")}), severity: tfprotov6.DiagnosticSeverityError, summary: "Cannot use the certificates"},
 		"header of our own":             {config: with(block{"headers": map[string]string{"private-token": secret}}), severity: tfprotov6.DiagnosticSeverityError, summary: "Header cannot be set"},
-		"header that repeats POSTs":     {config: with(block{"headers": map[string]string{"Idempotency-Key": "x"}}), severity: tfprotov6.DiagnosticSeverityError, summary: "Header cannot be set"},
-		"malformed header":              {config: with(block{"headers": map[string]string{"X Y": "z"}}), severity: tfprotov6.DiagnosticSeverityError, summary: "Malformed header"},
-		"good header":                   {config: with(block{"headers": map[string]string{"CF-Access-Client-Id": "z"}})},
-		"negative retries":              {config: with(block{"retries": -1}), severity: tfprotov6.DiagnosticSeverityError, summary: "Invalid number of retries"},
+		"Authorization for a proxy":     {config: with(block{"headers": map[string]string{"authorization": "Basic dXNlcjpwYXNz"}})},
+		"token in PRIVATE-TOKEN":        {config: with(block{"token_header": "private-token"})},
+		"token header used twice": {
+			config:   with(block{"headers": map[string]string{"Authorization": "Basic dXNlcjpwYXNz"}, "token_header": "Authorization"}),
+			severity: tfprotov6.DiagnosticSeverityError, summary: "Header is used twice", detail: "PRIVATE-TOKEN",
+		},
+		"header that repeats POSTs": {config: with(block{"headers": map[string]string{"Idempotency-Key": "x"}}), severity: tfprotov6.DiagnosticSeverityError, summary: "Header cannot be set"},
+		"malformed header":          {config: with(block{"headers": map[string]string{"X Y": "z"}}), severity: tfprotov6.DiagnosticSeverityError, summary: "Malformed header"},
+		"good header":               {config: with(block{"headers": map[string]string{"CF-Access-Client-Id": "z"}})},
+		"negative retries":          {config: with(block{"retries": -1}), severity: tfprotov6.DiagnosticSeverityError, summary: "Invalid number of retries"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
