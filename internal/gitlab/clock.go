@@ -37,13 +37,9 @@ func (c *clock) hear(sent, received time.Time, resp *http.Response) {
 	if err != nil {
 		return
 	}
-	earliest, latest := date.Sub(received), date.Add(time.Second).Sub(sent)
-	var difference time.Duration
-	switch {
-	case earliest > 0:
-		difference = earliest
-	case latest < 0:
-		difference = latest
+	difference := date.Sub(received)
+	if difference <= 0 && date.Add(time.Second).Sub(sent) >= 0 {
+		difference = 0
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -223,13 +224,23 @@ func sortForbidden(got answer) (Kind, string) {
 	return KindOther, "The provider's token needs the api scope, and its user the Maintainer role in the project."
 }
 
+// plainPath matches the path of a page. Anything longer may quote the request.
+var plainPath = regexp.MustCompile(`^[A-Za-z0-9/_.-]{0,60}$`)
+
+// redirectTarget is where a redirect leads, without what may hold credentials.
 func redirectTarget(got answer) string {
 	target, err := url.Parse(got.header.Get("Location"))
 	if err != nil || target.String() == "" {
 		return "nowhere"
 	}
-	path, _, _ := strings.Cut(target.Path, ";")
-	return (&url.URL{Scheme: target.Scheme, Host: target.Host, Path: path}).String()
+	place := url.URL{Scheme: target.Scheme, Host: target.Host}
+	if path, _, _ := strings.Cut(target.Path, ";"); plainPath.MatchString(path) {
+		place.Path = path
+	}
+	if place == (url.URL{}) {
+		return "another page"
+	}
+	return place.String()
 }
 
 // messageOf is the text under "message" of a JSON body. What is missing is

@@ -26,10 +26,10 @@ const (
 var looksSecret = regexp.MustCompile(
 	`[A-Za-z0-9_]*gl(?:pat|dt|oas|rtr|rt|cbt|ptt|ft|imt|agent|wt|soat|ffct)-[A-Za-z0-9_.=-]*` +
 		`|(?i:(?:token|password|passwd|secret|authorization|auth)\\*"\s*:\s*\\*")[^"\\]*` +
-		`|(?i:\b(?:basic|bearer)\s+)[A-Za-z0-9+/_.=-]{6,}`)
+		`|(?i:\b(?:basic|bearer)(?:\s|%20|\+)+)[A-Za-z0-9+/_.=%-]{6,}`)
 
 // secretKey matches the part of looksSecret that is no secret itself.
-var secretKey = regexp.MustCompile(`^(?i:(?:token|password|passwd|secret|authorization|auth)\\*"\s*:\s*\\*"|(?:basic|bearer)\s+)`)
+var secretKey = regexp.MustCompile(`^(?i:(?:token|password|passwd|secret|authorization|auth)\\*"\s*:\s*\\*"|(?:basic|bearer)(?:\s|%20|\+)+)`)
 
 // redactor hides secrets in text that comes from outside, whole or in parts.
 type redactor struct {

@@ -28,6 +28,8 @@ type driver struct {
 	secret map[string]tftypes.Value
 	// dead is a published token that somebody else has killed.
 	dead string
+	// running is a provider process that several drivers share; nil starts one for each command.
+	running tfprotov6.ProviderServer
 	// last are the diagnostics of the last call.
 	last []*tfprotov6.Diagnostic
 }
@@ -65,6 +67,9 @@ func (d *driver) server() tfprotov6.ProviderServer {
 
 func (d *driver) configured() tfprotov6.ProviderServer {
 	d.Helper()
+	if d.running != nil {
+		return d.running
+	}
 	server := d.server()
 	config := d.object(d.provider.ValueType(), arguments{"base_url": d.gitlab.URL, "token": d.token})
 	resp, err := server.ConfigureProvider(d.Context(), &tfprotov6.ConfigureProviderRequest{Config: d.encode(config)})
@@ -429,14 +434,21 @@ func summaries(diagnostics []*tfprotov6.Diagnostic) []string {
 // importState imports, with the read that follows every import.
 func (d *driver) importState(id string) bool {
 	d.Helper()
+	_, ok := d.importWithWarnings(id)
+	return ok
+}
+
+// importWithWarnings is importState that returns what the import itself says.
+func (d *driver) importWithWarnings(id string) ([]*tfprotov6.Diagnostic, bool) {
+	d.Helper()
 	resp, err := d.configured().ImportResourceState(d.Context(), &tfprotov6.ImportResourceStateRequest{TypeName: typeName, ID: id})
 	if err != nil {
 		d.Fatal(err)
 	}
 	d.last = resp.Diagnostics
 	if failed(resp.Diagnostics) {
-		return false
+		return resp.Diagnostics, false
 	}
 	d.state, d.private = d.decode(resp.ImportedResources[0].State), resp.ImportedResources[0].Private
-	return d.refresh()
+	return resp.Diagnostics, d.refresh()
 }

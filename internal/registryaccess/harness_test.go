@@ -40,6 +40,8 @@ type scene struct {
 	group      *gitlabtest.Group
 	maintainer *gitlabtest.User
 	token      string
+	// ahead is what the provider's machine is ahead of GitLab's clock.
+	ahead time.Duration
 }
 
 // newScene starts a scene. It runs in parallel with others.
@@ -62,7 +64,7 @@ func (s *scene) furnish() {
 func (s *scene) factories() map[string]func() (tfprotov6.ProviderServer, error) {
 	return map[string]func() (tfprotov6.ProviderServer, error){
 		"autodevops": providerserver.NewProtocol6WithError(provider.New("test",
-			provider.WithClock(s.gitlab.Clock.Now),
+			provider.WithClock(func() time.Time { return s.gitlab.Clock.Now().Add(s.ahead) }),
 			provider.WithPause(func(time.Duration) time.Duration { return 0 }),
 			provider.WithEnvironment(func(string) string { return "" }),
 		)()),
