@@ -35,10 +35,10 @@ func TestStory(t *testing.T) {
 		}
 	}
 	for i, want := range [][]string{
-		{"plan of a creation", "project=acme/shop", "visibility=private", "auto_devops=true", "required=true", "reason=auto_devops_private", "mint=true"},
+		{"plan of a creation", "project=acme/shop", "visibility=private", "auto_devops=true", "required=true", "reason=auto_devops_private", "action=mint"},
 		{"plan of a creation"}, // a CLI plans again before it applies
-		{"access: creation", "mint=true"},
-		{"plan", "auto_devops=false", "required=false", "reason=auto_devops_disabled", "mint=false", "wind_down=starts", "Winding down"},
+		{"access: creation", "action=mint"},
+		{"plan", "auto_devops=false", "required=false", "reason=auto_devops_disabled", "action=start_wind_down", "Winding down"},
 	} {
 		if len(story) <= i {
 			t.Fatalf("the story has %d lines:\n%s", len(story), strings.Join(story, ""))

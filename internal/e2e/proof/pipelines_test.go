@@ -200,7 +200,7 @@ resource "autodevops_registry_access" "app" {
 		if slices.Contains(mine.tokens()[:1], theirs.TokenID) {
 			t.Error("both states have the same token")
 		}
-		if !strings.Contains(out[i], "Token will be rotated") {
+		if !strings.Contains(out[i], "Rotation of token ") {
 			t.Errorf("stack %d did not rotate in its window", i)
 		}
 		loads[i].expectNoFailure()
@@ -212,7 +212,7 @@ resource "autodevops_registry_access" "app" {
 	third.init()
 	plan, err := third.cli.Run(l.ctx, "plan", "-input=false", "-no-color")
 	l.must(err)
-	l.says(plan, "Another registry access has tokens of this name")
+	l.says(plan, "Other tokens of this provider in ")
 	for _, s := range stacks {
 		l.says(plan, fmt.Sprint(s.inState().TokenID))
 	}

@@ -33,7 +33,7 @@ func TestRotationUnderLoad(t *testing.T) {
 	rotate := func(name string, arguments ...string) {
 		old := l.published(shop)
 		s.access(shop, arguments...)
-		l.says(s.apply(), "Token will be rotated")
+		l.says(s.apply(), "Rotation of token ")
 		fresh := l.published(shop)
 		if fresh == old || fresh == (cluster.Credentials{}) {
 			t.Fatalf("%s: the Secret holds what it held before", name)
@@ -45,7 +45,7 @@ func TestRotationUnderLoad(t *testing.T) {
 		l.runs(name, []string{secretName}, shop)
 		l.passDays(7)
 		aMoment()
-		l.says(s.apply(), "Retired tokens will be revoked")
+		l.says(s.apply(), "Revocation of retired tokens of ")
 		l.refused(shop, old)
 		l.runs(name+"-revoked", []string{secretName}, shop)
 		s.settled()
@@ -64,14 +64,14 @@ func TestRotationUnderLoad(t *testing.T) {
 	last := l.published(shop)
 	l.gitlab.SetVisibility(shop.Project, "public")
 	aMoment()
-	l.says(s.apply(), "Credentials will be withdrawn")
+	l.says(s.apply(), "Withdrawal of token ")
 	if l.published(shop) != (cluster.Credentials{}) {
 		t.Error("the Secret of a public project is not empty")
 	}
 	l.must(l.registry.Pull(l.ctx, shop.image, last.Username, last.Password))
 	l.runs("public", []string{secretName}, shop)
 	l.passDays(7)
-	l.says(s.apply(), "Retired tokens will be revoked")
+	l.says(s.apply(), "Revocation of retired tokens of ")
 	l.runs("public-revoked", []string{secretName}, shop)
 	s.access(shop, `name = "pulls"`, `mode = "always"`)
 	s.apply()
@@ -83,7 +83,7 @@ func TestRotationUnderLoad(t *testing.T) {
 
 	// Auto DevOps goes off, comes back, and goes for good.
 	l.gitlab.SetGroupAutoDevOps(l.group, gitlabtest.False)
-	l.says(s.apply(), "Token will end")
+	l.says(s.apply(), "Wind-down of token ")
 	aMoment()
 	l.passDays(2)
 	l.gitlab.SetGroupAutoDevOps(l.group, gitlabtest.True)
@@ -102,7 +102,7 @@ func TestRotationUnderLoad(t *testing.T) {
 	// The need has ended a week ago: the next apply may end the token.
 	load.expectNoFailure()
 	order.setNeeded(false)
-	l.says(s.apply(), "Token will be revoked")
+	l.says(s.apply(), "End of token ")
 	if l.published(shop) != (cluster.Credentials{}) {
 		t.Error("the Secret is not empty after the end")
 	}
@@ -134,7 +134,7 @@ func TestTakeOverUnderLoad(t *testing.T) {
 	order := l.guard(shop)
 	_, err := s.cli.Run(l.ctx, "import", "-input=false", "-no-color", "autodevops_registry_access.app", fmt.Sprintf("acme/shop:%d", gitlabs[0].ID))
 	l.must(err)
-	l.says(s.apply(), "Token will be rotated")
+	l.says(s.apply(), "Take-over of token ")
 	after := l.pullAll(shop, secretName)
 	aMoment()
 
