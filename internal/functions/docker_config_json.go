@@ -67,7 +67,7 @@ func (DockerConfigJSON) Run(ctx context.Context, req function.RunRequest, resp *
 		return
 	}
 	if keyedBy != byHost && keyedBy != byImagePrefix {
-		resp.Error = function.NewArgumentFuncError(1, fmt.Sprintf("keyed_by must be %q or %q, got %q.", byHost, byImagePrefix, keyedBy))
+		resp.Error = function.NewArgumentFuncError(1, fmt.Sprintf("keyed_by must be %q or %q, got %q", byHost, byImagePrefix, keyedBy))
 		return
 	}
 
@@ -79,15 +79,15 @@ func (DockerConfigJSON) Run(ctx context.Context, req function.RunRequest, resp *
 		result = types.StringValue(rendered)
 	}
 	if conflict, ok := errors.AsType[*access.ConflictingKeyError](err); ok {
-		hint := "Give each pod the credentials of one access, or a Secret for each."
+		hint := "Give each pod the credentials of one access, or a Secret for each"
 		if keyedBy == byHost {
-			hint = fmt.Sprintf("Use keyed_by = %q.", byImagePrefix)
+			hint = fmt.Sprintf("Use keyed_by = %q", byImagePrefix)
 		}
 		resp.Error = function.NewArgumentFuncError(0, fmt.Sprintf("There are %v, and a docker config holds one for each key. %s", conflict, hint))
 		return
 	}
 	if err != nil {
-		resp.Error = function.NewArgumentFuncError(0, err.Error()+".")
+		resp.Error = function.NewArgumentFuncError(0, err.Error())
 		return
 	}
 	resp.Error = resp.Result.Set(ctx, result)

@@ -161,6 +161,15 @@ func TestDockerConfigJSON_refusals(t *testing.T) {
 		if funcErr == nil || !strings.Contains(funcErr.Text, c.want) || strings.Contains(funcErr.Text, "secret") {
 			t.Errorf("%s: %v", name, funcErr)
 		}
+		endsOpen(t, funcErr)
+	}
+}
+
+// endsOpen: the CLI puts a full stop behind the message of a function.
+func endsOpen(t *testing.T, funcErr *function.FuncError) {
+	t.Helper()
+	if funcErr != nil && strings.HasSuffix(funcErr.Text, ".") {
+		t.Errorf("%q ends in a full stop", funcErr.Text)
 	}
 }
 
@@ -190,6 +199,7 @@ func TestRegistryAccessRequired(t *testing.T) {
 		if _, funcErr = run(c[0], c[1], types.BoolNull()); funcErr == nil || funcErr.FunctionArgument == nil || *funcErr.FunctionArgument != argument {
 			t.Errorf("argument %d: %v", argument, funcErr)
 		}
+		endsOpen(t, funcErr)
 	}
 }
 
@@ -251,9 +261,13 @@ output "decision" {
 				Config: strings.Replace(config, "sensitive = true", "sensitive = false", 1), ExpectError: regexp.MustCompile(`sensitive`),
 			},
 			{
+				// The CLI puts one full stop behind a message.
+				Config: strings.Replace(config, `("internal"`, `("secret"`, 1), ExpectError: regexp.MustCompile(`visibility\s+has\s+no\s+value\s+"secret"\.\s`),
+			},
+			{
 				Config: strings.Replace(config, `"image_prefix")
   sensitive`, `"host")
-  sensitive`, 1), ExpectError: regexp.MustCompile(`two\s+different\s+credentials`),
+  sensitive`, 1), ExpectError: regexp.MustCompile(`two\s+different\s+credentials[^"]*"image_prefix"\.\s`),
 			},
 		},
 	})

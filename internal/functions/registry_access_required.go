@@ -57,9 +57,9 @@ func (RegistryAccessRequired) Run(ctx context.Context, req function.RunRequest, 
 	})
 	if undecidable, ok := errors.AsType[*access.UndecidableError](err); ok {
 		arguments := map[string]int64{"visibility": 0, "container_registry_access_level": 1, "auto_devops_enabled": 2}
-		message := fmt.Sprintf("%s is not known, and the decision depends on it.", undecidable.Fact)
+		message := fmt.Sprintf("%s is not known, and the decision depends on it", undecidable.Fact)
 		if undecidable.Value != "" {
-			message = fmt.Sprintf("%s has no value %q.", undecidable.Fact, undecidable.Value)
+			message = fmt.Sprintf("%s has no value %q", undecidable.Fact, undecidable.Value)
 		}
 		resp.Error = function.NewArgumentFuncError(arguments[undecidable.Fact], message)
 		return
