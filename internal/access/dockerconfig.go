@@ -5,8 +5,9 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -36,11 +37,11 @@ func DockerConfig(registry, username string, secret Secret) string {
 // DockerConfigUsername returns the username in a docker config of one registry;
 // empty if there is none.
 func DockerConfigUsername(config string) string {
-	credentials, err := ReadDockerConfig(config)
-	if err != nil || len(credentials) != 1 {
+	var stored storedConfig
+	if json.Unmarshal([]byte(config), &stored) != nil || len(stored.Auths) != 1 {
 		return ""
 	}
-	return credentials[0].Username
+	return slices.Collect(maps.Values(stored.Auths))[0].Username
 }
 
 // Credential is one login of a docker config.
@@ -76,23 +77,6 @@ func MergeDockerConfig(credentials []Credential) (string, error) {
 	}
 	rendered, err := json.Marshal(config)
 	return string(rendered), err
-}
-
-// ReadDockerConfig returns the credentials of a docker config, in no order. The
-// error never holds what it could not read.
-func ReadDockerConfig(config string) ([]Credential, error) {
-	var parsed dockerConfig
-	if json.Unmarshal([]byte(config), &parsed) != nil || parsed.Auths == nil {
-		return nil, errors.New("it is not a docker config")
-	}
-	credentials := make([]Credential, 0, len(parsed.Auths))
-	for key, auth := range parsed.Auths {
-		if auth.Username == "" || auth.Password == "" {
-			return nil, fmt.Errorf("the entry for %s has no username and password", key)
-		}
-		credentials = append(credentials, Credential{Key: key, Username: auth.Username, Password: Secret(auth.Password)})
-	}
-	return credentials, nil
 }
 
 // RegistryHost is the host[:port] of an image prefix; empty for an empty prefix.

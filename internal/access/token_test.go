@@ -82,6 +82,10 @@ func TestDockerConfig(t *testing.T) {
 	if access.DockerConfigUsername(config) != "user" || access.DockerConfigUsername(access.EmptyDockerConfig) != "" {
 		t.Error("the username is not found again")
 	}
+	// What a state holds stays readable, also where a function refuses it.
+	if access.DockerConfigUsername(access.DockerConfig("Registry", "the user", "pass")) != "the user" {
+		t.Error("an odd username is not found again")
+	}
 	if access.RegistryHost(prefix) != "registry.example.com:5050" || access.RepositoryPath(prefix) != "acme/shop" || access.RegistryHost("") != "" {
 		t.Error("the image prefix is cut at the wrong place")
 	}
