@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 
@@ -41,12 +42,16 @@ func (DockerConfigJSON) Definition(_ context.Context, _ function.DefinitionReque
 		Summary: "Merge registry accesses into one docker config",
 		MarkdownDescription: "Renders the credentials of one or many `autodevops_registry_access` resources as one docker config, for a Secret of type " +
 			"`kubernetes.io/dockerconfigjson`. Accesses that have no token at the moment add nothing; without any, the result is `{\"auths\":{}}`, " +
-			"a valid Secret. The same credentials give the same bytes.",
+			"a valid Secret. The same credentials give the same bytes.\n\n" +
+			"Registries can be written as in `docker login`, as a host or as a URL: the scheme, `/v1/`, `/v2/` and slashes at the end are left out, and the host is put " +
+			"in lower case. Docker Hub gets the key `" + access.DockerHubKey + "` that the kubelet and `docker login` use. A username cannot contain a colon, " +
+			"white space or control characters, and a password no control characters.",
 		Parameters: []function.Parameter{
 			function.DynamicParameter{
 				Name: "accesses",
 				MarkdownDescription: "A registry access, or a list or map of them. Any object with `docker_config_json` and `image_prefix` will do, " +
-					"and so will one with `registry` or `image_prefix`, `username` and `password`.",
+					"and so will one with `registry` or `image_prefix`, `username` and `password`. The entries of a `docker_config_json` hold a username and a password, " +
+					"or `auth` with both, as `docker login` writes it without a credential helper. Identity tokens, registry tokens and credential helpers are refused.",
 			},
 			function.StringParameter{
 				Name: "keyed_by",
@@ -102,30 +107,40 @@ func collect(value attr.Value, keyedBy string) (credentials []access.Credential,
 	if value.IsUnknown() {
 		return nil, false, nil
 	}
-	var elements []attr.Value
 	switch value := value.(type) {
 	case types.Object:
 		return credentialsOf(value.Attributes(), keyedBy)
 	case types.List:
-		elements = value.Elements()
+		return collectAll(slices.All(value.Elements()), keyedBy)
 	case types.Set:
-		elements = value.Elements()
+		return collectAll(slices.All(value.Elements()), keyedBy)
 	case types.Tuple:
-		elements = value.Elements()
+		return collectAll(slices.All(value.Elements()), keyedBy)
 	case types.Map:
-		elements = slices.Collect(maps.Values(value.Elements()))
+		return collectAll(byName(value.Elements()), keyedBy)
 	default:
 		return nil, false, errors.New("accesses must be a registry access, or a list or map of them")
 	}
-	return collectAll(elements, keyedBy)
 }
 
-func collectAll(elements []attr.Value, keyedBy string) (credentials []access.Credential, known bool, err error) {
+// byName goes through a map in the order of its keys, so that the same input gives
+// the same error.
+func byName(elements map[string]attr.Value) iter.Seq2[string, attr.Value] {
+	return func(yield func(string, attr.Value) bool) {
+		for _, name := range slices.Sorted(maps.Keys(elements)) {
+			if !yield(name, elements[name]) {
+				return
+			}
+		}
+	}
+}
+
+func collectAll[K int | string](elements iter.Seq2[K, attr.Value], keyedBy string) (credentials []access.Credential, known bool, err error) {
 	known = true
-	for _, element := range elements {
+	for at, element := range elements {
 		more, moreKnown, err := collect(element, keyedBy)
 		if err != nil {
-			return nil, false, err
+			return nil, false, fmt.Errorf("element %#v: %w", at, err)
 		}
 		credentials = append(credentials, more...)
 		known = known && moreKnown
@@ -137,38 +152,47 @@ func collectAll(elements []attr.Value, keyedBy string) (credentials []access.Cre
 // either by name.
 func credentialsOf(attributes map[string]attr.Value, keyedBy string) ([]access.Credential, bool, error) {
 	if _, isAccess := attributes["docker_config_json"]; isAccess {
-		config, known, err := textOf(attributes, "docker_config_json")
-		if err != nil || !known {
-			return nil, known, err
-		}
-		credentials, err := access.ReadDockerConfig(config)
-		if err != nil {
-			return nil, true, fmt.Errorf("docker_config_json cannot be used: %w", err)
-		}
-		if len(credentials) == 0 || keyedBy == byHost {
-			return credentials, true, nil
-		}
-		prefix, known, err := textOf(attributes, "image_prefix")
-		if err != nil || !known {
-			return nil, known, err
-		}
-		for i := range credentials {
-			credentials[i].Key = prefix
-		}
-		return credentials, true, nil
+		return accessOf(attributes, keyedBy)
 	}
 	if _, isLogin := attributes["password"]; isLogin {
 		return loginOf(attributes, keyedBy)
 	}
-
-	elements := make([]attr.Value, 0, len(attributes))
-	for name, element := range attributes {
+	for name, element := range byName(attributes) {
 		if _, isObject := element.(types.Object); !isObject {
 			return nil, false, fmt.Errorf("%s is neither a registry access nor an object with a password", name)
 		}
-		elements = append(elements, element)
 	}
-	return collectAll(elements, keyedBy)
+	return collectAll(byName(attributes), keyedBy)
+}
+
+func accessOf(attributes map[string]attr.Value, keyedBy string) ([]access.Credential, bool, error) {
+	config, known, err := textOf(attributes, "docker_config_json")
+	if err != nil || !known {
+		return nil, known, err
+	}
+	credentials, err := access.ReadDockerConfig(config)
+	if err != nil {
+		return nil, true, fmt.Errorf("docker_config_json cannot be used: %w", err)
+	}
+	if len(credentials) == 0 {
+		return nil, true, nil
+	}
+	if keyedBy == byHost {
+		for i := range credentials {
+			if credentials[i].Key, err = access.RegistryKey(credentials[i].Key); err != nil {
+				return nil, true, fmt.Errorf("a registry in docker_config_json cannot be used: %w", err)
+			}
+		}
+		return credentials, true, nil
+	}
+	prefix, known, err := keyOf(attributes, "image_prefix", keyedBy)
+	if err != nil || !known {
+		return nil, known, err
+	}
+	for i := range credentials {
+		credentials[i].Key = prefix
+	}
+	return credentials, true, nil
 }
 
 func loginOf(attributes map[string]attr.Value, keyedBy string) ([]access.Credential, bool, error) {
@@ -176,29 +200,57 @@ func loginOf(attributes map[string]attr.Value, keyedBy string) ([]access.Credent
 	if _, hasPrefix := attributes["image_prefix"]; hasPrefix && (keyedBy == byImagePrefix || attributes["registry"] == nil) {
 		at = "image_prefix"
 	}
-	values := map[string]string{}
-	for _, name := range []string{at, "username", "password"} {
-		value, known, err := textOf(attributes, name)
-		if err != nil || !known {
-			return nil, known, err
-		}
-		values[name] = value
+	key, keyKnown, err := keyOf(attributes, at, keyedBy)
+	if err != nil {
+		return nil, true, err
 	}
-	key := values[at]
+	username, usernameKnown, err := textOf(attributes, "username")
+	if err != nil {
+		return nil, true, err
+	}
+	password, passwordKnown, err := textOf(attributes, "password")
+	if err != nil {
+		return nil, true, err
+	}
+	login := access.Credential{Key: key, Username: username, Password: access.Secret(password)}
+	if err := login.Check(); err != nil {
+		return nil, true, err
+	}
+	return []access.Credential{login}, keyKnown && usernameKnown && passwordKnown, nil
+}
+
+// keyOf reads a registry or an image prefix as the key of a docker config.
+func keyOf(attributes map[string]attr.Value, name, keyedBy string) (key string, known bool, err error) {
+	text, known, err := textOf(attributes, name)
+	if err != nil || !known {
+		return "", known, err
+	}
 	if keyedBy == byHost {
-		key = access.RegistryHost(key)
+		key, err = access.RegistryKey(text)
+	} else {
+		key, err = access.ImagePrefixKey(text)
 	}
-	return []access.Credential{{Key: key, Username: values["username"], Password: access.Secret(values["password"])}}, true, nil
+	if err != nil {
+		return "", true, fmt.Errorf("%s cannot be used: %w", name, err)
+	}
+	return key, true, nil
 }
 
 // textOf reads a string that must be there; not known is not an error.
 func textOf(attributes map[string]attr.Value, name string) (text string, known bool, err error) {
-	value, isString := attributes[name].(types.String)
-	switch {
-	case isString && value.IsUnknown():
-		return "", false, nil
-	case !isString || value.ValueString() == "":
+	value := attributes[name]
+	if value == nil || value.IsNull() {
 		return "", true, fmt.Errorf("%s is missing", name)
 	}
-	return value.ValueString(), true, nil
+	if value.IsUnknown() {
+		return "", false, nil
+	}
+	switch value, isString := value.(types.String); {
+	case !isString:
+		return "", true, fmt.Errorf("%s is not a string", name)
+	case value.ValueString() == "":
+		return "", true, fmt.Errorf("%s is missing", name)
+	default:
+		return value.ValueString(), true, nil
+	}
 }

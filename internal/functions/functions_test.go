@@ -3,6 +3,7 @@ package functions_test
 import (
 	"context"
 	"encoding/json"
+	"math/big"
 	"os"
 	"os/exec"
 	"regexp"
@@ -57,6 +58,19 @@ func list(objects ...types.Object) attr.Value {
 	return types.TupleValueMust(kinds, elements)
 }
 
+// registry, prefix and stored are logins of other registries.
+func registry(name string) types.Object {
+	return object(map[string]any{"registry": name, "username": "u", "password": "p"})
+}
+
+func prefix(name string) types.Object {
+	return object(map[string]any{"image_prefix": name, "username": "u", "password": "p"})
+}
+
+func stored(config string) types.Object {
+	return object(map[string]any{"docker_config_json": config, "image_prefix": "ghcr.io/acme"})
+}
+
 // merge runs docker_config_json.
 func merge(t *testing.T, accesses attr.Value, keyedBy string) (types.String, *function.FuncError) {
 	t.Helper()
@@ -90,7 +104,13 @@ func TestDockerConfigJSON(t *testing.T) {
 		"one without a token":     {list(shop, none), "host", []string{host}},
 		"none":                    {list(), "host", []string{}},
 		"only without a token":    {none, "image_prefix", []string{}},
-		"a plain login beside":    {list(shop, login), "host", []string{"docker.io", host}},
+		"a plain login beside":    {list(shop, login), "host", []string{"https://index.docker.io/v1/", host}},
+		"an URL beside":           {list(shop, registry("https://GHCR.io/v2/")), "host", []string{"ghcr.io", host}},
+		"an URL as a prefix":      {list(shop, prefix("https://ghcr.io/acme/app/")), "image_prefix", []string{"ghcr.io/acme/app", host + "/acme/shop"}},
+		"a prefix of Docker Hub":  {prefix("index.docker.io/acme/app"), "image_prefix", []string{"docker.io/acme/app"}},
+		"what docker login wrote": {list(shop, stored(`{"auths":{"https://index.docker.io/v1/":{"auth":"dTpw"},"ghcr.io/":{"auth":"dTpw"}}}`)), "host", []string{"https://index.docker.io/v1/", "ghcr.io", host}},
+		"auth alone, by prefix":   {stored(`{"auths":{"ghcr.io":{"auth":"dTpw"}}}`), "image_prefix", []string{"ghcr.io/acme"}},
+		"one registry, two names": {list(registry("docker.io"), registry("https://index.docker.io/v1/")), "host", []string{"https://index.docker.io/v1/"}},
 		"plain, by prefix":        {list(shop, prefixLogin), "image_prefix", []string{host + "/acme/shop", host + "/other/app"}},
 		"plain prefix, by host":   {prefixLogin, "host", []string{host}},
 		"by name, as of for_each": {types.ObjectValueMust(map[string]attr.Type{"shop": shop.Type(t.Context()), "worker": worker.Type(t.Context())}, map[string]attr.Value{"shop": shop, "worker": worker}), "image_prefix", []string{host + "/acme/shop", host + "/acme/worker"}},
@@ -122,12 +142,25 @@ func TestDockerConfigJSON(t *testing.T) {
 	}
 }
 
+// TestDockerConfigJSON_one: alone and by host, a registry access keeps its own bytes.
+func TestDockerConfigJSON_one(t *testing.T) {
+	t.Parallel()
+	shop := given("acme/shop", "one")
+	if got, funcErr := merge(t, shop, "host"); funcErr != nil || !got.Equal(shop.Attributes()["docker_config_json"]) {
+		t.Errorf("got %v, %v", got, funcErr)
+	}
+}
+
 func TestDockerConfigJSON_unknown(t *testing.T) {
 	t.Parallel()
 	later := object(map[string]any{"docker_config_json": nil, "image_prefix": "x/y"})
+	laterPassword := types.ObjectValueMust(
+		map[string]attr.Type{"registry": types.StringType, "username": types.StringType, "password": types.DynamicType},
+		map[string]attr.Value{"registry": types.StringValue("ghcr.io"), "username": types.StringValue("u"), "password": types.DynamicUnknown()},
+	)
 	laterPrefix := object(map[string]any{"docker_config_json": access.DockerConfig(host, "one", "s"), "image_prefix": nil})
 	for name, accesses := range map[string]attr.Value{
-		"one": later, "one of two": list(given("acme/shop", "one"), later), "the prefix": laterPrefix,
+		"one": later, "one of two": list(given("acme/shop", "one"), later), "the prefix": laterPrefix, "a password of any type": laterPassword,
 		"a whole object": list(types.ObjectUnknown(later.AttributeTypes(t.Context()))),
 	} {
 		if got, funcErr := merge(t, accesses, "image_prefix"); funcErr != nil || !got.IsUnknown() {
@@ -156,6 +189,15 @@ func TestDockerConfigJSON_refusals(t *testing.T) {
 		"no prefix":              {object(map[string]any{"docker_config_json": access.DockerConfig(host, "one", "s")}), "image_prefix", "image_prefix is missing"},
 		"a login without a name": {object(map[string]any{"registry": "x", "password": "p"}), "host", "username is missing"},
 		"something else":         {object(map[string]any{"a": "b"}), "host", "neither a registry access nor an object with a password"},
+		"no host":                {registry("https://"), "host", "registry cannot be used: it has no host. Possible are"},
+		"a password in a URL":    {registry("https://u:secret@ghcr.io"), "host", "registry cannot be used: it contains a user, a password"},
+		"another scheme":         {list(shop, prefix("oci://ghcr.io/acme")), "image_prefix", "element 1: image_prefix cannot be used: it has another scheme than https and http"},
+		"a URL in a config":      {stored(`{"auths":{"https://u:secret@ghcr.io":{"auth":"dTpw"}}}`), "host", "a registry in docker_config_json cannot be used"},
+		"a user with a space":    {object(map[string]any{"registry": "ghcr.io", "username": "u v", "password": "secret"}), "host", "username contains a colon, white space"},
+		"a password of a file":   {object(map[string]any{"registry": "ghcr.io", "username": "u", "password": "secret\n"}), "host", "Use trimspace(...)"},
+		"a number":               {types.ObjectValueMust(map[string]attr.Type{"registry": types.StringType, "username": types.NumberType, "password": types.StringType}, map[string]attr.Value{"registry": types.StringValue("ghcr.io"), "username": types.NumberValue(big.NewFloat(5)), "password": types.StringValue("p")}), "host", "username is not a string"},
+		"a helper":               {stored(`{"auths":{"ghcr.io":{}},"credsStore":"desktop"}`), "host", "credsStore"},
+		"a name in a map":        {types.MapValueMust(shop.Type(t.Context()), map[string]attr.Value{"a": shop, "b": types.ObjectNull(shop.AttributeTypes(t.Context()))}), "host", `element "b": an access is null`},
 	} {
 		_, funcErr := merge(t, c.accesses, c.keyedBy)
 		if funcErr == nil || !strings.Contains(funcErr.Text, c.want) || strings.Contains(funcErr.Text, "secret") {
