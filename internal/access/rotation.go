@@ -14,6 +14,8 @@ const (
 	MinExpirationDays = 3
 	// MaxExpirationDays keeps expiries far from 3000-01-01, which GitLab reads as "never".
 	MaxExpirationDays = 36500
+	// MinRotateBeforeDays leaves a day between the rotation and the expiry.
+	MinRotateBeforeDays = 1
 )
 
 const day = 24 * time.Hour
@@ -82,10 +84,10 @@ func NewSchedule(r Rotation, permanent bool) (Schedule, error) {
 	if r.RotateBeforeDays != nil {
 		s.RotateBefore = *r.RotateBeforeDays
 	}
-	if s.RotateBefore < 1 || s.RotateBefore >= s.Lifetime {
+	if s.RotateBefore < MinRotateBeforeDays || s.RotateBefore >= s.Lifetime {
 		return Schedule{}, &InvalidRotationError{
 			"rotate_before_days",
-			fmt.Sprintf("must be at least 1 and less than expiration_days (%d), got %d", s.Lifetime, s.RotateBefore),
+			fmt.Sprintf("must be at least %d and less than expiration_days (%d), got %d", MinRotateBeforeDays, s.Lifetime, s.RotateBefore),
 		}
 	}
 
@@ -102,7 +104,8 @@ func NewSchedule(r Rotation, permanent bool) (Schedule, error) {
 	if r.SpreadDays != nil {
 		s.Spread = *r.SpreadDays
 	}
-	if s.Spread < 0 || s.RotateBefore+s.Spread >= s.Lifetime {
+	// Subtracted rather than added, as a sum with a large spread would overflow.
+	if s.Spread < 0 || s.Spread >= s.Lifetime-s.RotateBefore {
 		return Schedule{}, &InvalidRotationError{
 			"spread_days",
 			fmt.Sprintf("must be at least 0, and with rotate_before_days (%s) less than expiration_days (%d), got %d", describeWindow(r, s), s.Lifetime, s.Spread),

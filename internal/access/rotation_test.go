@@ -2,6 +2,7 @@ package access_test
 
 import (
 	"errors"
+	"math"
 	"testing"
 	"time"
 
@@ -35,6 +36,12 @@ func TestNewSchedule(t *testing.T) {
 		"negative overlap":                  {rotation: access.Rotation{OverlapDays: new(int64(-1))}, invalid: "overlap_days"},
 		"spread":                            {rotation: access.Rotation{SpreadDays: new(int64(60))}, lifetime: 365, before: 30, overlap: 7},
 		"spread up to the day of minting":   {rotation: access.Rotation{SpreadDays: new(int64(335))}, invalid: "spread_days"},
+		"spread of 64 bits":                 {rotation: access.Rotation{SpreadDays: new(int64(math.MaxInt64))}, invalid: "spread_days"},
+		"the least of all spreads":          {rotation: access.Rotation{SpreadDays: new(int64(math.MinInt64))}, invalid: "spread_days"},
+		"lifetime of 64 bits":               {rotation: access.Rotation{ExpirationDays: new(int64(math.MaxInt64))}, invalid: "expiration_days"},
+		"window of 64 bits":                 {rotation: access.Rotation{RotateBeforeDays: new(int64(math.MaxInt64))}, invalid: "rotate_before_days"},
+		"overlap of 64 bits":                {rotation: access.Rotation{OverlapDays: new(int64(math.MaxInt64))}, invalid: "overlap_days"},
+		"permanent, overlap of 64 bits":     {rotation: access.Rotation{OverlapDays: new(int64(math.MaxInt64))}, permanent: true, invalid: "overlap_days"},
 		"negative spread":                   {rotation: access.Rotation{SpreadDays: new(int64(-1))}, invalid: "spread_days"},
 		"permanent with a spread":           {rotation: access.Rotation{SpreadDays: new(int64(1))}, permanent: true, invalid: "spread_days"},
 		"permanent with a lifetime":         {rotation: access.Rotation{ExpirationDays: new(int64(9))}, permanent: true, invalid: "expiration_days"},
@@ -154,4 +161,26 @@ func TestSchedule_spread(t *testing.T) {
 			t.Errorf("%d of 3000 on %s", n, at)
 		}
 	}
+}
+
+// TestSchedule_anyIntegers: whatever four integers make a schedule, it keeps its
+// bounds; the rest is refused by name.
+func TestSchedule_anyIntegers(t *testing.T) {
+	t.Parallel()
+	days := rapid.Ptr(rapid.OneOf(rapid.Int64Range(-1, 40), rapid.Int64Range(math.MaxInt64-40, math.MaxInt64), rapid.Int64()), true)
+	rapid.Check(t, func(t *rapid.T) {
+		rotation := access.Rotation{
+			ExpirationDays: days.Draw(t, "lifetime"), RotateBeforeDays: days.Draw(t, "before"), OverlapDays: days.Draw(t, "overlap"), SpreadDays: days.Draw(t, "spread"),
+		}
+		s, err := access.NewSchedule(rotation, rapid.Bool().Draw(t, "permanent"))
+		if invalid, ok := errors.AsType[*access.InvalidRotationError](err); ok && invalid.Attribute != "" {
+			return
+		}
+		if err != nil || s.Overlap < 0 || s.Overlap > access.MaxExpirationDays {
+			t.Fatalf("%+v, %v", s, err)
+		}
+		if !s.Permanent && (s.Spread < 0 || s.Spread >= s.Lifetime || s.RotateBefore < access.MinRotateBeforeDays || s.For(s.Spread).RotateBefore >= s.Lifetime || s.Lifetime > access.MaxExpirationDays) {
+			t.Fatalf("%+v", s)
+		}
+	})
 }
