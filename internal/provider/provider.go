@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/function"
@@ -89,6 +90,7 @@ func (p *Provider) Schema(_ context.Context, _ provider.SchemaRequest, resp *pro
 			"insecure": schema.BoolAttribute{Optional: true,
 				MarkdownDescription: "Do not verify the certificate of the GitLab instance. Default: `false`."},
 			"headers": schema.MapAttribute{ElementType: types.StringType, Optional: true, Sensitive: true,
+				Validators: []validator.Map{mapvalidator.NoNullValues()},
 				MarkdownDescription: "Headers to add to every request, for example for an authenticating proxy. `Authorization` is for that proxy; the token is then sent in `PRIVATE-TOKEN`, " +
 					"and the proof of `verify`, which logs in to the registry with the same header, cannot pass the proxy."},
 			"token_header": schema.StringAttribute{Optional: true,
@@ -98,7 +100,10 @@ func (p *Provider) Schema(_ context.Context, _ provider.SchemaRequest, resp *pro
 			"retries": schema.Int64Attribute{Optional: true,
 				MarkdownDescription: "How often a request that can be repeated safely is repeated. Default: 5."},
 			"prefetch_groups": schema.ListAttribute{ElementType: types.StringType, Optional: true,
-				Validators: []validator.List{listvalidator.ValueStringsAre(stringvalidator.RegexMatches(groupPath, "must be the full path of a group, as in acme or acme/platform"))},
+				Validators: []validator.List{
+					listvalidator.NoNullValues(),
+					listvalidator.ValueStringsAre(stringvalidator.RegexMatches(groupPath, "must be the full path of a group, as in acme or acme/platform")),
+				},
 				MarkdownDescription: "Full paths of groups whose projects a plan reads with one list, subgroups included, instead of one request for each project. " +
 					"A group is listed when the first project below it is read; what the list does not tell is asked for alone. An apply asks anew before it creates an access or takes one away, and data sources always do. " +
 					"It pays from a few dozen accesses on. Default: none."},

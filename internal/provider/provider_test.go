@@ -24,6 +24,27 @@ type (
 // configure runs ConfigureProvider and returns what it says.
 func configure(t *testing.T, config block, env environment) []*tfprotov6.Diagnostic {
 	t.Helper()
+	server, encoded := prepare(t, config, env)
+	resp, err := server.ConfigureProvider(t.Context(), &tfprotov6.ConfigureProviderRequest{Config: encoded})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.Diagnostics
+}
+
+// validate runs ValidateProviderConfig, as every command does first.
+func validate(t *testing.T, config block) []*tfprotov6.Diagnostic {
+	t.Helper()
+	server, encoded := prepare(t, config, nil)
+	resp, err := server.ValidateProviderConfig(t.Context(), &tfprotov6.ValidateProviderConfigRequest{Config: encoded})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.Diagnostics
+}
+
+func prepare(t *testing.T, config block, env environment) (tfprotov6.ProviderServer, *tfprotov6.DynamicValue) {
+	t.Helper()
 	server, err := providerserver.NewProtocol6WithError(provider.New("test", provider.WithEnvironment(func(name string) string { return env[name] }))())()
 	if err != nil {
 		t.Fatal(err)
@@ -43,17 +64,17 @@ func configure(t *testing.T, config block, env environment) []*tfprotov6.Diagnos
 			values[name] = tftypes.NewValue(attribute, elements)
 			continue
 		}
+		if value, isValue := config[name].(tftypes.Value); isValue {
+			values[name] = value
+			continue
+		}
 		values[name] = tftypes.NewValue(attribute, config[name])
 	}
 	encoded, err := tfprotov6.NewDynamicValue(typ, tftypes.NewValue(typ, values))
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := server.ConfigureProvider(t.Context(), &tfprotov6.ConfigureProviderRequest{Config: &encoded})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.Diagnostics
+	return server, &encoded
 }
 
 func file(t *testing.T, content string) string {
@@ -138,6 +159,32 @@ func TestConfigure(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestValidate(t *testing.T) {
+	t.Parallel()
+	null := tftypes.NewValue(tftypes.String, nil)
+	for name, c := range map[string]struct {
+		config  block
+		summary string
+		detail  string
+	}{
+		"nothing":                {config: block{}},
+		"a null header":          {block{"headers": tftypes.NewValue(tftypes.Map{ElementType: tftypes.String}, map[string]tftypes.Value{"X-Proxy": null})}, "Null Map Value", ""},
+		"a null group":           {block{"prefetch_groups": tftypes.NewValue(tftypes.List{ElementType: tftypes.String}, []tftypes.Value{null})}, "Null List Value", ""},
+		"a group without a name": {block{"prefetch_groups": []tftypes.Value{tftypes.NewValue(tftypes.String, "")}}, "Invalid Attribute Value Match", "full path of a group"},
+	} {
+		got := validate(t, c.config)
+		if c.summary == "" {
+			if len(got) != 0 {
+				t.Errorf("%s: got %s: %s", name, got[0].Summary, got[0].Detail)
+			}
+			continue
+		}
+		if len(got) != 1 || got[0].Summary != c.summary || !strings.Contains(got[0].Detail, c.detail) || got[0].Attribute == nil {
+			t.Errorf("%s: got %+v, want %q", name, got, c.summary)
+		}
 	}
 }
 

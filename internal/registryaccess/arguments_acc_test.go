@@ -158,6 +158,8 @@ func TestAccArguments_invalid(t *testing.T) {
 		`rotation = { overlap_days = 31 }`:                          `at most rotate_before_days`,
 		"permanent = true\n  rotation = { expiration_days = 30 }":   `cannot be set for a permanent token`,
 		"permanent = true\n  rotation = { rotate_before_days = 3 }": `cannot be set for a permanent token`,
+		`scopes = ["read_registry", null]`:                          `Null Set Value`,
+		`rotate_when_changed = { incident = null }`:                 `Null Map Value`,
 		`expires_at = "2027-01-01T00:00:00Z"`:                       `read-only`,
 	} {
 		steps = append(steps, resource.TestStep{Config: s.config(arguments), ExpectError: says(message)})
@@ -168,6 +170,26 @@ func TestAccArguments_invalid(t *testing.T) {
 	s.run(steps...)
 	if log := s.gitlab.Requests(); len(log) != 0 {
 		t.Errorf("invalid configurations made requests: %v", log)
+	}
+}
+
+// TestAccArguments_invalidOnceKnown: what the plan could not check yet is refused
+// before anything is written.
+func TestAccArguments_invalidOnceKnown(t *testing.T) {
+	for arguments, message := range map[string]string{
+		`scopes = ["read_registry", terraform_data.later.output.none]`:       `Null Set Value`,
+		`rotate_when_changed = { later = terraform_data.later.output.none }`: `Null Map Value`,
+	} {
+		t.Run(message, func(t *testing.T) {
+			s := newScene(t)
+			s.run(resource.TestStep{
+				Config:      s.config(arguments) + "resource \"terraform_data\" \"later\" { input = { none = null } }\n",
+				ExpectError: says(message),
+			})
+			if n := s.gitlab.Writes(); n != 0 {
+				t.Errorf("%d requests have written", n)
+			}
+		})
 	}
 }
 

@@ -91,7 +91,7 @@ func coverageArguments() map[string]schema.Attribute {
 	paths := func(description string, more ...validator.Set) schema.SetAttribute {
 		return schema.SetAttribute{
 			ElementType: types.StringType, Optional: true, MarkdownDescription: description,
-			Validators: append(more, setvalidator.SizeAtLeast(1)),
+			Validators: append(more, setvalidator.SizeAtLeast(1), setvalidator.NoNullValues()),
 		}
 	}
 	ofGroup := []validator.Bool{boolvalidator.ConflictsWith(path.MatchRoot("projects"))}

@@ -315,6 +315,8 @@ func TestCoverage_failsWhole(t *testing.T) {
 		"no projects":               {arguments{"projects": []string{}}, func(*driver) {}, "at least 1"},
 		"a filter for a list":       {arguments{"projects": []string{"acme/shop"}, "include_archived": false}, func(*driver) {}, "Invalid Attribute Combination"},
 		"far too long":              {arguments{"group": "acme", "expiring_within_days": 200_000}, func(*driver) {}, "between 0 and 36500"},
+		"a null project":            {arguments{"projects": withNull("acme/shop")}, func(*driver) {}, "Null Set Value"},
+		"a null exclude":            {arguments{"group": "acme", "exclude": withNull("acme/shop")}, func(*driver) {}, "Null Set Value"},
 		"a URL as a group":          {arguments{"group": "https://gitlab.example.com/acme"}, func(*driver) {}, "without a host"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -326,6 +328,13 @@ func TestCoverage_failsWhole(t *testing.T) {
 			}
 		})
 	}
+}
+
+// withNull is a set of a text and a null.
+func withNull(text string) tftypes.Value {
+	return tftypes.NewValue(tftypes.Set{ElementType: tftypes.String}, []tftypes.Value{
+		tftypes.NewValue(tftypes.String, text), tftypes.NewValue(tftypes.String, nil),
+	})
 }
 
 func fault(match string, status int) func(*driver) {

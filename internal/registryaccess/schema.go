@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-timetypes/timetypes"
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
@@ -131,6 +132,7 @@ func argumentAttributes() map[string]schema.Attribute {
 			MarkdownDescription: "The scopes of the deploy tokens, `read_registry` among them. A change rotates the token, as that of `name` does. Default: `[\"read_registry\"]`. Possible: `" +
 				strings.Join(access.Scopes(), "`, `") + "`.",
 			Validators: []validator.Set{
+				setvalidator.NoNullValues(),
 				setvalidator.ValueStringsAre(stringvalidator.OneOf(access.Scopes()...)),
 				includesReadRegistry{},
 			},
@@ -177,7 +179,8 @@ func policyAttributes() map[string]schema.Attribute {
 		},
 		"rotate_when_changed": schema.MapAttribute{
 			ElementType: types.StringType, Optional: true,
-			MarkdownDescription: "Arbitrary values; any change of them rotates the token, with overlap.",
+			MarkdownDescription: "Arbitrary values, none of them null; any change of them rotates the token, with overlap.",
+			Validators:          []validator.Map{mapvalidator.NoNullValues()},
 		},
 		"on_not_required": schema.StringAttribute{
 			Optional: true, Computed: true, Default: stringdefault.StaticString(onNotRequiredRevoke),
