@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/big"
 	"net/http"
 	"os"
 	"slices"
@@ -20,6 +21,9 @@ import (
 
 const defaultBaseURL = "https://gitlab.com"
 
+// mostRetries is far beyond what a request's time allows.
+const mostRetries = 100
+
 // jobTokenPrefix is how GitLab marks CI/CD job tokens.
 const jobTokenPrefix = "glcbt-"
 
@@ -35,7 +39,7 @@ type configuration struct {
 	Insecure       types.Bool   `tfsdk:"insecure"`
 	Headers        types.Map    `tfsdk:"headers"`
 	TokenHeader    types.String `tfsdk:"token_header"`
-	Retries        types.Int64  `tfsdk:"retries"`
+	Retries        types.Number `tfsdk:"retries"`
 	EarlyAuthCheck types.Bool   `tfsdk:"early_auth_check"`
 	PrefetchGroups types.List   `tfsdk:"prefetch_groups"`
 }
@@ -60,10 +64,11 @@ func (p *Provider) resolve(ctx context.Context, c configuration, diags *diag.Dia
 		Retries: gitlab.DefaultRetries,
 	}
 	if !c.Retries.IsNull() {
-		options.Retries = int(c.Retries.ValueInt64())
-		if options.Retries < 0 || options.Retries > 100 {
-			diags.AddAttributeError(path.Root("retries"), "Invalid number of retries", "retries must be between 0 and 100.")
+		retries, accuracy := c.Retries.ValueBigFloat().Int64()
+		if accuracy != big.Exact || retries < 0 || retries > mostRetries {
+			diags.AddAttributeError(path.Root("retries"), "Invalid number of retries", fmt.Sprintf("retries must be a whole number between 0 and %d.", mostRetries))
 		}
+		options.Retries = int(retries)
 	}
 	if !c.Headers.IsNull() {
 		diags.Append(c.Headers.ElementsAs(ctx, &options.Headers, false)...)

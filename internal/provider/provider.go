@@ -3,6 +3,7 @@ package provider
 
 import (
 	"context"
+	"fmt"
 	"regexp"
 	"time"
 
@@ -97,8 +98,9 @@ func (p *Provider) Schema(_ context.Context, _ provider.SchemaRequest, resp *pro
 				Validators: []validator.String{stringvalidator.OneOfCaseInsensitive(gitlab.HeaderAuthorization, gitlab.HeaderPrivateToken)},
 				MarkdownDescription: "The header that carries the token: `Authorization`, or `PRIVATE-TOKEN` for a proxy in front of GitLab that lets only that one through or uses the `Authorization` header itself. " +
 					"GitLab does not accept OAuth access tokens in `PRIVATE-TOKEN`. Default: `Authorization`, or `PRIVATE-TOKEN` if `headers` sets `Authorization`."},
-			"retries": schema.Int64Attribute{Optional: true,
-				MarkdownDescription: "How often a request that can be repeated safely is repeated. Default: 5."},
+			"retries": schema.NumberAttribute{Optional: true,
+				Validators:          []validator.Number{registryaccess.WholeNumber(0, mostRetries)},
+				MarkdownDescription: fmt.Sprintf("How often a request that can be repeated safely is repeated, from 0 to %d. Default: %d.", mostRetries, gitlab.DefaultRetries)},
 			"prefetch_groups": schema.ListAttribute{ElementType: types.StringType, Optional: true,
 				Validators: []validator.List{
 					listvalidator.NoNullValues(),

@@ -138,6 +138,8 @@ func TestConfigure(t *testing.T) {
 		"malformed header":          {config: with(block{"headers": map[string]string{"X Y": "z"}}), severity: tfprotov6.DiagnosticSeverityError, summary: "Malformed header"},
 		"good header":               {config: with(block{"headers": map[string]string{"CF-Access-Client-Id": "z"}})},
 		"negative retries":          {config: with(block{"retries": -1}), severity: tfprotov6.DiagnosticSeverityError, summary: "Invalid number of retries"},
+		"more retries than 32 bits": {config: with(block{"retries": int64(1 << 32)}), severity: tfprotov6.DiagnosticSeverityError, summary: "Invalid number of retries"},
+		"half a retry":              {config: with(block{"retries": 0.5}), severity: tfprotov6.DiagnosticSeverityError, summary: "Invalid number of retries", detail: "between 0 and 100"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -171,6 +173,11 @@ func TestValidate(t *testing.T) {
 		detail  string
 	}{
 		"nothing":                {config: block{}},
+		"most retries":           {config: block{"retries": 100}},
+		"unknown retries":        {config: block{"retries": tftypes.UnknownValue}},
+		"too many retries":       {block{"retries": 101}, "Invalid Attribute Value", "must be a whole number between 0 and 100, got: 101"},
+		"half a retry":           {block{"retries": 0.5}, "Invalid Attribute Value", "got: 0.5"},
+		"retries of 64 bits":     {block{"retries": 1e19}, "Invalid Attribute Value", "between 0 and 100"},
 		"a null header":          {block{"headers": tftypes.NewValue(tftypes.Map{ElementType: tftypes.String}, map[string]tftypes.Value{"X-Proxy": null})}, "Null Map Value", ""},
 		"a null group":           {block{"prefetch_groups": tftypes.NewValue(tftypes.List{ElementType: tftypes.String}, []tftypes.Value{null})}, "Null List Value", ""},
 		"a group without a name": {block{"prefetch_groups": []tftypes.Value{tftypes.NewValue(tftypes.String, "")}}, "Invalid Attribute Value Match", "full path of a group"},

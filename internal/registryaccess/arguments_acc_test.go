@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-testing/compare"
@@ -158,6 +159,14 @@ func TestAccArguments_invalid(t *testing.T) {
 		`rotation = { overlap_days = 31 }`:                          `at most rotate_before_days`,
 		"permanent = true\n  rotation = { expiration_days = 30 }":   `cannot be set for a permanent token`,
 		"permanent = true\n  rotation = { rotate_before_days = 3 }": `cannot be set for a permanent token`,
+		`rotation = { expiration_days = 36501 }`:                    `must be a whole number between 3 and 36500, got: 36501`,
+		`rotation = { expiration_days = 30.5 }`:                     `must be a whole number between 3 and 36500, got: 30.5`,
+		`rotation = { rotate_before_days = 36501 }`:                 `must be a whole number between 1 and 36500`,
+		`rotation = { overlap_days = 36501 }`:                       `must be a whole number between 0 and 36500`,
+		"permanent = true\n  rotation = { overlap_days = 36501 }":   `must be a whole number between 0 and 36500`,
+		`rotation = { spread_days = 9223372036854775807 }`:          `must be a whole number between 0 and 36500, got: 9223372036854775807`,
+		`rotation = { spread_days = 9223372036854775808 }`:          `must be a whole number between 0 and 36500, got: 9223372036854775808`,
+		`rotation = { spread_days = 36501 }`:                        `less than expiration_days (365), got 36501`,
 		`scopes = ["read_registry", null]`:                          `Null Set Value`,
 		`rotate_when_changed = { incident = null }`:                 `Null Map Value`,
 		`expires_at = "2027-01-01T00:00:00Z"`:                       `read-only`,
@@ -177,13 +186,18 @@ func TestAccArguments_invalid(t *testing.T) {
 // before anything is written.
 func TestAccArguments_invalidOnceKnown(t *testing.T) {
 	for arguments, message := range map[string]string{
+		`rotation = { spread_days = terraform_data.later.output }`:           `must be a whole number between 0 and 36500, got: 9223372036854775807`,
 		`scopes = ["read_registry", terraform_data.later.output.none]`:       `Null Set Value`,
 		`rotate_when_changed = { later = terraform_data.later.output.none }`: `Null Map Value`,
 	} {
 		t.Run(message, func(t *testing.T) {
 			s := newScene(t)
+			input := `{ none = null }`
+			if strings.Contains(arguments, "spread_days") {
+				input = `9223372036854775807`
+			}
 			s.run(resource.TestStep{
-				Config:      s.config(arguments) + "resource \"terraform_data\" \"later\" { input = { none = null } }\n",
+				Config:      s.config(arguments) + "resource \"terraform_data\" \"later\" { input = " + input + " }\n",
 				ExpectError: says(message),
 			})
 			if n := s.gitlab.Writes(); n != 0 {

@@ -127,8 +127,8 @@ func (m *coverageModel) survey(ctx context.Context, client *gitlab.Client) (*sur
 	if !m.Name.IsNull() {
 		s.name = m.Name.ValueString()
 	}
-	if !m.ExpiringWithinDays.IsNull() {
-		s.within = time.Duration(m.ExpiringWithinDays.ValueInt64()) * 24 * time.Hour
+	if days := daysOf(m.ExpiringWithinDays); days != nil {
+		s.within = time.Duration(min(*days, mostExpiringWithinDays)) * 24 * time.Hour
 	}
 	var diags diag.Diagnostics
 	if !m.Projects.IsNull() {

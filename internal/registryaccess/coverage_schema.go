@@ -8,7 +8,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/datasource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-timetypes/timetypes"
 	"github.com/hashicorp/terraform-plugin-framework-validators/boolvalidator"
-	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
@@ -37,7 +36,7 @@ type coverageModel struct {
 	Exclude            types.Set      `tfsdk:"exclude"`
 	OnlyRequired       types.Bool     `tfsdk:"only_required"`
 	Name               types.String   `tfsdk:"name"`
-	ExpiringWithinDays types.Int64    `tfsdk:"expiring_within_days"`
+	ExpiringWithinDays types.Number   `tfsdk:"expiring_within_days"`
 	Timeouts           timeouts.Value `tfsdk:"timeouts"`
 
 	ID        types.String `tfsdk:"id"`
@@ -122,10 +121,10 @@ func coverageArguments() map[string]schema.Attribute {
 			Optional: true, MarkdownDescription: "The name of the deploy tokens that count. Default: `" + access.DefaultName + "`.",
 			Validators: []validator.String{stringvalidator.UTF8LengthBetween(1, 255)},
 		},
-		"expiring_within_days": schema.Int64Attribute{
-			Optional: true, Validators: []validator.Int64{int64validator.Between(0, mostExpiringWithinDays)},
-			MarkdownDescription: fmt.Sprintf("How many days before its expiry a token counts as expiring. With less than the `rotate_before_days` of the resources, "+
-				"it says that applies no longer happen. Default: %d.", defaultExpiringWithinDays),
+		"expiring_within_days": schema.NumberAttribute{
+			Optional: true, Validators: []validator.Number{WholeNumber(0, mostExpiringWithinDays)},
+			MarkdownDescription: fmt.Sprintf("How many days before its expiry a token counts as expiring, from 0 to %d. With less than the `rotate_before_days` of the resources, "+
+				"it says that applies no longer happen. Default: %d.", mostExpiringWithinDays, defaultExpiringWithinDays),
 		},
 	}
 }

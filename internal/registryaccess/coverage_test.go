@@ -315,6 +315,8 @@ func TestCoverage_failsWhole(t *testing.T) {
 		"no projects":               {arguments{"projects": []string{}}, func(*driver) {}, "at least 1"},
 		"a filter for a list":       {arguments{"projects": []string{"acme/shop"}, "include_archived": false}, func(*driver) {}, "Invalid Attribute Combination"},
 		"far too long":              {arguments{"group": "acme", "expiring_within_days": 200_000}, func(*driver) {}, "between 0 and 36500"},
+		"beyond 64 bits":            {arguments{"group": "acme", "expiring_within_days": 1e30}, func(*driver) {}, "between 0 and 36500"},
+		"half a day":                {arguments{"group": "acme", "expiring_within_days": 0.5}, func(*driver) {}, "between 0 and 36500, got: 0.5"},
 		"a null project":            {arguments{"projects": withNull("acme/shop")}, func(*driver) {}, "Null Set Value"},
 		"a null exclude":            {arguments{"group": "acme", "exclude": withNull("acme/shop")}, func(*driver) {}, "Null Set Value"},
 		"a URL as a group":          {arguments{"group": "https://gitlab.example.com/acme"}, func(*driver) {}, "without a host"},

@@ -60,17 +60,17 @@ type model struct {
 
 // rotationModel is the rotation argument.
 type rotationModel struct {
-	ExpirationDays   types.Int64 `tfsdk:"expiration_days"`
-	RotateBeforeDays types.Int64 `tfsdk:"rotate_before_days"`
-	OverlapDays      types.Int64 `tfsdk:"overlap_days"`
-	SpreadDays       types.Int64 `tfsdk:"spread_days"`
+	ExpirationDays   types.Number `tfsdk:"expiration_days"`
+	RotateBeforeDays types.Number `tfsdk:"rotate_before_days"`
+	OverlapDays      types.Number `tfsdk:"overlap_days"`
+	SpreadDays       types.Number `tfsdk:"spread_days"`
 }
 
 var rotationType = map[string]attr.Type{
-	"expiration_days":    types.Int64Type,
-	"rotate_before_days": types.Int64Type,
-	"spread_days":        types.Int64Type,
-	"overlap_days":       types.Int64Type,
+	"expiration_days":    types.NumberType,
+	"rotate_before_days": types.NumberType,
+	"spread_days":        types.NumberType,
+	"overlap_days":       types.NumberType,
 }
 
 // factsModel is the facts attribute, which the data source shares.
@@ -166,6 +166,16 @@ func (m model) overrides() access.Overrides {
 	}
 }
 
+// daysOf is a number that WholeNumber has let through; nil for null. What the
+// validator refuses becomes the nearest integer of 64 bits.
+func daysOf(number types.Number) *int64 {
+	if number.IsNull() {
+		return nil
+	}
+	days, _ := number.ValueBigFloat().Int64()
+	return &days
+}
+
 // rotation returns the rotation argument; false if part of it is unknown.
 func (m model) rotation(ctx context.Context) (access.Rotation, bool, diag.Diagnostics) {
 	if m.Rotation.IsUnknown() || m.Permanent.IsUnknown() {
@@ -180,10 +190,10 @@ func (m model) rotation(ctx context.Context) (access.Rotation, bool, diag.Diagno
 		return access.Rotation{}, false, diags
 	}
 	return access.Rotation{
-		ExpirationDays:   r.ExpirationDays.ValueInt64Pointer(),
-		RotateBeforeDays: r.RotateBeforeDays.ValueInt64Pointer(),
-		OverlapDays:      r.OverlapDays.ValueInt64Pointer(),
-		SpreadDays:       r.SpreadDays.ValueInt64Pointer(),
+		ExpirationDays:   daysOf(r.ExpirationDays),
+		RotateBeforeDays: daysOf(r.RotateBeforeDays),
+		OverlapDays:      daysOf(r.OverlapDays),
+		SpreadDays:       daysOf(r.SpreadDays),
 	}, true, diags
 }
 

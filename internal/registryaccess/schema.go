@@ -10,7 +10,6 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-timetypes/timetypes"
-	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
@@ -147,24 +146,24 @@ func policyAttributes() map[string]schema.Attribute {
 			Optional:            true,
 			MarkdownDescription: "When tokens expire and are replaced, in whole days.",
 			Attributes: map[string]schema.Attribute{
-				"expiration_days": schema.Int64Attribute{
-					Optional: true, Validators: []validator.Int64{int64validator.Between(access.MinExpirationDays, access.MaxExpirationDays)},
-					MarkdownDescription: fmt.Sprintf("Lifetime of a token in days, at least %d. It ends at 00:00 UTC. A shorter lifetime rotates a token "+
-						"that would outlive it; a longer one counts from the next rotation. Default: %d.", access.MinExpirationDays, access.DefaultExpirationDays),
+				"expiration_days": schema.NumberAttribute{
+					Optional: true, Validators: []validator.Number{WholeNumber(access.MinExpirationDays, access.MaxExpirationDays)},
+					MarkdownDescription: fmt.Sprintf("Lifetime of a token in days, from %d to %d. It ends at 00:00 UTC. A shorter lifetime rotates a token "+
+						"that would outlive it; a longer one counts from the next rotation. Default: %d.", access.MinExpirationDays, access.MaxExpirationDays, access.DefaultExpirationDays),
 				},
-				"rotate_before_days": schema.Int64Attribute{
-					Optional: true, Validators: []validator.Int64{int64validator.AtLeast(1)},
-					MarkdownDescription: fmt.Sprintf("How many days before its expiry a token is replaced; less than `expiration_days`. "+
-						"A change moves `rotate_at` in this apply; the plan after it acts on it. Default: a third of `expiration_days`, at most %d.", access.DefaultRotateBeforeDays),
+				"rotate_before_days": schema.NumberAttribute{
+					Optional: true, Validators: []validator.Number{WholeNumber(access.MinRotateBeforeDays, access.MaxExpirationDays)},
+					MarkdownDescription: fmt.Sprintf("How many days before its expiry a token is replaced; at least %d, and less than `expiration_days`. "+
+						"A change moves `rotate_at` in this apply; the plan after it acts on it. Default: a third of `expiration_days`, at most %d.", access.MinRotateBeforeDays, access.DefaultRotateBeforeDays),
 				},
-				"overlap_days": schema.Int64Attribute{
-					Optional: true, Validators: []validator.Int64{int64validator.AtLeast(0)},
-					MarkdownDescription: fmt.Sprintf("How many days a replaced token stays valid; at most `rotate_before_days`. A change does not touch tokens "+
+				"overlap_days": schema.NumberAttribute{
+					Optional: true, Validators: []validator.Number{WholeNumber(0, access.MaxExpirationDays)},
+					MarkdownDescription: fmt.Sprintf("How many days a replaced token stays valid; at most `rotate_before_days`, and for permanent tokens at most %d. A change does not touch tokens "+
 						"that are already retired. With 0, the old token is revoked in the apply that replaces it, before Secrets are updated: pulls can fail in between. "+
-						"Default: %d, at most `rotate_before_days`.", access.DefaultOverlapDays),
+						"Default: %d, at most `rotate_before_days`.", access.MaxExpirationDays, access.DefaultOverlapDays),
 				},
-				"spread_days": schema.Int64Attribute{
-					Optional: true, Validators: []validator.Int64{int64validator.AtLeast(0)},
+				"spread_days": schema.NumberAttribute{
+					Optional: true, Validators: []validator.Number{WholeNumber(0, access.MaxExpirationDays)},
 					MarkdownDescription: "Moves the rotation earlier by a number of days between 0 and this one, so that a fleet whose tokens were minted on one day is not replaced on one day. " +
 						"Which number it is depends on the project's id alone (id modulo `spread_days` + 1). Together with `rotate_before_days` it must be less than `expiration_days`. " +
 						"A change moves `rotate_at`, as one of `rotate_before_days` does. Default: 0.",

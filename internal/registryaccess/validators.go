@@ -2,14 +2,44 @@ package registryaccess
 
 import (
 	"context"
+	"fmt"
+	"math/big"
 	"slices"
 
+	"github.com/hashicorp/terraform-plugin-framework-validators/helpers/validatordiag"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/access"
 )
+
+// wholeNumber wants an integer between two bounds. It is for number attributes: to a
+// fraction, or more than 64 bits, the framework's integer attributes say that the
+// provider has a bug.
+type wholeNumber struct{ least, most int64 }
+
+// WholeNumber returns a validator that wants an integer from least to most.
+func WholeNumber(least, most int64) validator.Number { return wholeNumber{least, most} }
+
+// Description implements validator.Describer.
+func (v wholeNumber) Description(context.Context) string {
+	return fmt.Sprintf("must be a whole number between %d and %d", v.least, v.most)
+}
+
+// MarkdownDescription implements validator.Describer.
+func (v wholeNumber) MarkdownDescription(ctx context.Context) string { return v.Description(ctx) }
+
+// ValidateNumber implements validator.Number.
+func (v wholeNumber) ValidateNumber(ctx context.Context, req validator.NumberRequest, resp *validator.NumberResponse) {
+	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() {
+		return
+	}
+	number := req.ConfigValue.ValueBigFloat()
+	if got, accuracy := number.Int64(); accuracy != big.Exact || got < v.least || got > v.most {
+		resp.Diagnostics.Append(validatordiag.InvalidAttributeValueDiagnostic(req.Path, v.Description(ctx), number.Text('g', 20)))
+	}
+}
 
 // includesReadRegistry wants read_registry among the scopes.
 type includesReadRegistry struct{}
