@@ -73,6 +73,7 @@ func (p *Provider) Metadata(_ context.Context, _ provider.MetadataRequest, resp 
 
 // Schema implements provider.Provider.
 func (p *Provider) Schema(_ context.Context, _ provider.SchemaRequest, resp *provider.SchemaResponse) {
+	notEmpty := []validator.String{stringvalidator.LengthAtLeast(1)}
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "Keeps the registry credentials of GitLab Auto DevOps deployments on Kubernetes alive.",
 		Attributes: map[string]schema.Attribute{
@@ -82,11 +83,11 @@ func (p *Provider) Schema(_ context.Context, _ provider.SchemaRequest, resp *pro
 			"token": schema.StringAttribute{Optional: true, Sensitive: true,
 				MarkdownDescription: "A personal, project, group or OAuth access token with the scope `api`, whose user has the Maintainer role in the projects. " +
 					"A CI/CD job token cannot manage deploy tokens. Default: `GITLAB_TOKEN`."},
-			"cacert_file": schema.StringAttribute{Optional: true,
+			"cacert_file": schema.StringAttribute{Optional: true, Validators: notEmpty,
 				MarkdownDescription: "A file with PEM certificates to trust for the GitLab instance, instead of the system's."},
-			"client_cert": schema.StringAttribute{Optional: true,
+			"client_cert": schema.StringAttribute{Optional: true, Validators: notEmpty,
 				MarkdownDescription: "A file with a PEM client certificate, for a GitLab instance behind a proxy that asks for one. Needs `client_key`."},
-			"client_key": schema.StringAttribute{Optional: true, Sensitive: true,
+			"client_key": schema.StringAttribute{Optional: true, Sensitive: true, Validators: notEmpty,
 				MarkdownDescription: "A file with the PEM key of `client_cert`."},
 			"insecure": schema.BoolAttribute{Optional: true,
 				MarkdownDescription: "Do not verify the certificate of the GitLab instance. Default: `false`."},

@@ -181,6 +181,9 @@ func TestValidate(t *testing.T) {
 		"a null header":          {block{"headers": tftypes.NewValue(tftypes.Map{ElementType: tftypes.String}, map[string]tftypes.Value{"X-Proxy": null})}, "Null Map Value", ""},
 		"a null group":           {block{"prefetch_groups": tftypes.NewValue(tftypes.List{ElementType: tftypes.String}, []tftypes.Value{null})}, "Null List Value", ""},
 		"a group without a name": {block{"prefetch_groups": []tftypes.Value{tftypes.NewValue(tftypes.String, "")}}, "Invalid Attribute Value Match", "full path of a group"},
+		"no file":                {block{"cacert_file": ""}, "Invalid Attribute Value Length", "at least 1"},
+		"no certificate file":    {block{"client_cert": ""}, "Invalid Attribute Value Length", "at least 1"},
+		"no key file":            {block{"client_key": ""}, "Invalid Attribute Value Length", "at least 1"},
 	} {
 		got := validate(t, c.config)
 		if c.summary == "" {

@@ -169,12 +169,16 @@ func TestAccArguments_invalid(t *testing.T) {
 		`rotation = { spread_days = 36501 }`:                        `less than expiration_days (365), got 36501`,
 		`scopes = ["read_registry", null]`:                          `Null Set Value`,
 		`rotate_when_changed = { incident = null }`:                 `Null Map Value`,
-		`expires_at = "2027-01-01T00:00:00Z"`:                       `read-only`,
+		`name = " "`:                          `must not be blank`,
+		`expires_at = "2027-01-01T00:00:00Z"`: `read-only`,
 	} {
 		steps = append(steps, resource.TestStep{Config: s.config(arguments), ExpectError: says(message)})
 	}
 	for _, project := range []string{`""`, `"shop"`, `"/acme/shop"`, `"acme/shop/"`, `"https://gitlab.com/acme/shop"`, `"0"`, `"acme /shop"`} {
 		steps = append(steps, resource.TestStep{Config: s.configFor(project), ExpectError: says("numeric id or its full path")})
+	}
+	for _, project := range []string{`"9223372036854775808"`, `"99999999999999999999999"`} {
+		steps = append(steps, resource.TestStep{Config: s.configFor(project), ExpectError: says("must be an id from 1 to 9223372036854775807")})
 	}
 	s.run(steps...)
 	if log := s.gitlab.Requests(); len(log) != 0 {

@@ -100,6 +100,7 @@ func coverageArguments() map[string]schema.Attribute {
 			Validators: []validator.String{
 				stringvalidator.ExactlyOneOf(path.MatchRoot("group"), path.MatchRoot("projects")),
 				stringvalidator.RegexMatches(validGroup, `must be the group's numeric id or its full path, like "acme/platform", without a host and without slashes around it`),
+				possibleID{},
 			},
 		},
 		"projects": paths("The projects: their numeric ids or full paths. Either this or `group`.", setvalidator.ValueStringsAre(projectValidators()...)),
@@ -119,7 +120,7 @@ func coverageArguments() map[string]schema.Attribute {
 		},
 		"name": schema.StringAttribute{
 			Optional: true, MarkdownDescription: "The name of the deploy tokens that count. Default: `" + access.DefaultName + "`.",
-			Validators: []validator.String{stringvalidator.UTF8LengthBetween(1, 255)},
+			Validators: nameValidators(),
 		},
 		"expiring_within_days": schema.NumberAttribute{
 			Optional: true, Validators: []validator.Number{WholeNumber(0, mostExpiringWithinDays)},

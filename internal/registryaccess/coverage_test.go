@@ -319,6 +319,13 @@ func TestCoverage_failsWhole(t *testing.T) {
 		"half a day":                {arguments{"group": "acme", "expiring_within_days": 0.5}, func(*driver) {}, "between 0 and 36500, got: 0.5"},
 		"a null project":            {arguments{"projects": withNull("acme/shop")}, func(*driver) {}, "Null Set Value"},
 		"a null exclude":            {arguments{"group": "acme", "exclude": withNull("acme/shop")}, func(*driver) {}, "Null Set Value"},
+		"an empty project":          {arguments{"projects": []string{""}}, func(*driver) {}, "must be the project's numeric id"},
+		"an empty exclude":          {arguments{"group": "acme", "exclude": []string{""}}, func(*driver) {}, "must be a full path"},
+		"an empty group":            {arguments{"group": ""}, func(*driver) {}, "must be the group's numeric id"},
+		"a blank name":              {arguments{"group": "acme", "name": " "}, func(*driver) {}, "must not be blank"},
+		"a project beyond 64 bits":  {arguments{"projects": []string{"9223372036854775808"}}, func(*driver) {}, "must be an id from 1 to"},
+		"a group beyond 64 bits":    {arguments{"group": "9223372036854775808"}, func(*driver) {}, "must be an id from 1 to"},
+		"a group 0":                 {arguments{"group": "0"}, func(*driver) {}, "must be an id from 1 to"},
 		"a URL as a group":          {arguments{"group": "https://gitlab.example.com/acme"}, func(*driver) {}, "without a host"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -101,7 +101,10 @@ func (d *DataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp 
 				Optional: true, MarkdownDescription: modeDescription,
 				Validators: []validator.String{stringvalidator.OneOf(string(access.ModeAuto), string(access.ModeAlways), string(access.ModeNever))},
 			},
-			"name": schema.StringAttribute{Optional: true, MarkdownDescription: "The name of the deploy tokens to list. Default: `" + access.DefaultName + "`."},
+			"name": schema.StringAttribute{
+				Optional: true, MarkdownDescription: "The name of the deploy tokens to list. Default: `" + access.DefaultName + "`.",
+				Validators: nameValidators(),
+			},
 			"visibility": schema.StringAttribute{
 				Optional: true, MarkdownDescription: visibilityDescription,
 				Validators: []validator.String{stringvalidator.OneOf(access.Visibilities()...)},

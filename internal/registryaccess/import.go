@@ -86,28 +86,27 @@ type importTarget struct {
 func (r *Resource) importTarget(ctx context.Context, req resource.ImportStateRequest, diags *diag.Diagnostics) (importTarget, bool) {
 	if req.ID == "" {
 		var identity identityModel
-		if req.Identity == nil || req.Identity.Raw.IsNull() || !req.Identity.Raw.IsFullyKnown() {
+		if req.Identity == nil || req.Identity.Raw.IsNull() || !req.Identity.Raw.IsFullyKnown() ||
+			req.Identity.Get(ctx, &identity).HasError() || identity.ProjectID.ValueInt64() <= 0 || identity.Name.ValueString() == "" {
 			diags.AddError("Invalid import", importForms)
 			return importTarget{}, false
 		}
-		diags.Append(req.Identity.Get(ctx, &identity)...)
 		return importTarget{
 			project: fmt.Sprint(identity.ProjectID.ValueInt64()), names: []string{identity.Name.ValueString()}, byIdentity: true,
-		}, !diags.HasError()
+		}, true
 	}
 	project, token, hasToken := strings.Cut(req.ID, ":")
 	target := importTarget{project: project, names: []string{access.DefaultName, access.GitLabName}}
-	if !validProject.MatchString(project) {
+	if !validProject.MatchString(project) || onlyDigits.MatchString(project) && !isID(project) {
 		diags.AddError("Invalid import id", fmt.Sprintf("%q does not begin with a project's numeric id or full path. %s", req.ID, importForms))
 		return importTarget{}, false
 	}
 	if hasToken {
-		id, err := strconv.ParseInt(token, 10, 64)
-		if err != nil || id <= 0 {
+		if !isID(token) {
 			diags.AddError("Invalid import id", fmt.Sprintf("%q is not the numeric id of a deploy token. %s", token, importForms))
 			return importTarget{}, false
 		}
-		target.tokenID = id
+		target.tokenID, _ = strconv.ParseInt(token, 10, 64)
 	}
 	return target, true
 }

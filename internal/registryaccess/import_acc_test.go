@@ -2,11 +2,14 @@ package registryaccess_test
 
 import (
 	"fmt"
+	"math/big"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
@@ -101,6 +104,11 @@ func TestAccImport_refusals(t *testing.T) {
 		"acme/shop:":                            "is not the numeric id of a deploy token",
 		"acme/shop:x":                           "is not the numeric id of a deploy token",
 		"acme/shop:-1":                          "is not the numeric id of a deploy token",
+		"acme/shop:+1":                          "is not the numeric id of a deploy token",
+		"acme/shop:007":                         "is not the numeric id of a deploy token",
+		"acme/shop:9223372036854775808":         "is not the numeric id of a deploy token",
+		"9223372036854775808":                   "does not begin with a project's numeric id or full path",
+		"9223372036854775808:1":                 "does not begin with a project's numeric id or full path",
 		"acme/shop:99999":                       "has no deploy token 99999",
 		"acme/nowhere":                          "404 Project Not Found",
 		"acme/shop":                             `no working deploy token named "autodevops-registry-access" or "gitlab-deploy-token"`,
@@ -119,6 +127,31 @@ func TestAccImport_refusals(t *testing.T) {
 				t.Errorf("says %s\nwant %s", got, want)
 			}
 		})
+	}
+}
+
+// TestImport_identityRefusals: an identity that cannot be one makes no request.
+func TestImport_identityRefusals(t *testing.T) {
+	d := newDriver(t)
+	typ := tftypes.Object{AttributeTypes: map[string]tftypes.Type{"project_id": tftypes.Number, "name": tftypes.String}}
+	tooLarge, _, _ := big.ParseFloat("9223372036854775808", 10, 512, big.ToNearestEven)
+	for name, identity := range map[string]arguments{
+		"no project": {"name": "x"}, "zero": {"project_id": 0, "name": "x"}, "negative": {"project_id": -1, "name": "x"},
+		"a fraction": {"project_id": 1.5, "name": "x"}, "too large": {"project_id": tooLarge, "name": "x"},
+		"no name": {"project_id": 1}, "an empty name": {"project_id": 1, "name": ""},
+	} {
+		resp, err := d.configured().ImportResourceState(d.Context(), &tfprotov6.ImportResourceStateRequest{
+			TypeName: typeName, Identity: &tfprotov6.ResourceIdentityData{IdentityData: d.encode(d.object(typ, identity))},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(describe(resp.Diagnostics), "\n"); !strings.Contains(got, "Import by one of") {
+			t.Errorf("%s: says %q", name, got)
+		}
+	}
+	if log := d.gitlab.Requests(); len(log) != 0 {
+		t.Errorf("requests: %v", log)
 	}
 }
 

@@ -26,7 +26,7 @@ func FuzzImportID(f *testing.F) {
 			}
 			return
 		}
-		if !validProject.MatchString(target.project) || target.tokenID < 0 || !strings.HasPrefix(id, target.project) {
+		if !validProject.MatchString(target.project) || onlyDigits.MatchString(target.project) && !isID(target.project) || target.tokenID < 0 || !strings.HasPrefix(id, target.project) {
 			t.Fatalf("%q was understood as %+v", id, target)
 		}
 		if strings.Contains(id, ":") && target.tokenID == 0 {

@@ -39,11 +39,6 @@ var (
 	validUsername = regexp.MustCompile(`^[A-Za-z0-9.+_-]+$`)
 )
 
-func projectValidators() []validator.String {
-	return []validator.String{stringvalidator.RegexMatches(validProject,
-		`must be the project's numeric id or its full path, like "acme/shop", without a host and without slashes around it`)}
-}
-
 const (
 	projectDescription = "The project: its numeric id or its full path."
 	modeDescription    = "`auto` derives from the project whether access is required, `always` requires it also when " +
@@ -114,7 +109,7 @@ func argumentAttributes() map[string]schema.Attribute {
 			Optional: true, Computed: true, Default: stringdefault.StaticString(access.DefaultName),
 			MarkdownDescription: "The name of the deploy tokens. A change rotates the token while access is required, else the next minting uses it. GitLab gives the token named `" + access.GitLabName +
 				"` to every job of the project; see the guide on rotation before choosing that name. Default: `" + access.DefaultName + "`.",
-			Validators: []validator.String{stringvalidator.UTF8LengthBetween(1, 255)},
+			Validators: nameValidators(),
 		},
 		"username": schema.StringAttribute{
 			Optional: true, Computed: true,

@@ -4,15 +4,65 @@ import (
 	"context"
 	"fmt"
 	"math/big"
+	"regexp"
 	"slices"
+	"strconv"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/helpers/validatordiag"
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/access"
 )
+
+// projectValidators want a project's numeric id or full path.
+func projectValidators() []validator.String {
+	return []validator.String{
+		stringvalidator.RegexMatches(validProject,
+			`must be the project's numeric id or its full path, like "acme/shop", without a host and without slashes around it`),
+		possibleID{},
+	}
+}
+
+// nameValidators want a name that GitLab accepts for a deploy token.
+func nameValidators() []validator.String {
+	return []validator.String{
+		stringvalidator.UTF8LengthBetween(1, 255),
+		stringvalidator.RegexMatches(regexp.MustCompile(`\S`), "must not be blank"),
+	}
+}
+
+// possibleID refuses digits that cannot be an id of GitLab.
+type possibleID struct{}
+
+// Description implements validator.Describer.
+func (possibleID) Description(context.Context) string {
+	return "must be an id from 1 to 9223372036854775807, without leading zeros, or a full path"
+}
+
+// MarkdownDescription implements validator.Describer.
+func (v possibleID) MarkdownDescription(ctx context.Context) string { return v.Description(ctx) }
+
+// ValidateString implements validator.String.
+func (v possibleID) ValidateString(ctx context.Context, req validator.StringRequest, resp *validator.StringResponse) {
+	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() {
+		return
+	}
+	if ref := req.ConfigValue.ValueString(); onlyDigits.MatchString(ref) && !isID(ref) {
+		resp.Diagnostics.Append(validatordiag.InvalidAttributeValueMatchDiagnostic(req.Path, v.Description(ctx), ref))
+	}
+}
+
+var onlyDigits = regexp.MustCompile(`^[0-9]+$`)
+
+// isID reports whether the text is an id as GitLab writes it: a positive integer of
+// 64 bits.
+func isID(text string) bool {
+	id, err := strconv.ParseInt(text, 10, 64)
+	return err == nil && id > 0 && strconv.FormatInt(id, 10) == text
+}
 
 // wholeNumber wants an integer between two bounds. It is for number attributes: to a
 // fraction, or more than 64 bits, the framework's integer attributes say that the
