@@ -169,8 +169,10 @@ func TestAccArguments_invalid(t *testing.T) {
 		`rotation = { spread_days = 36501 }`:                        `less than expiration_days (365), got 36501`,
 		`scopes = ["read_registry", null]`:                          `Null Set Value`,
 		`rotate_when_changed = { incident = null }`:                 `Null Map Value`,
-		`name = " "`:                          `must not be blank`,
-		`expires_at = "2027-01-01T00:00:00Z"`: `read-only`,
+		`timeouts = { create = "-1m" }`:                             `A timeout must be longer than zero`,
+		`timeouts = { delete = "0s" }`:                              `A timeout must be longer than zero`,
+		`name = " "`:                                                `must not be blank`,
+		`expires_at = "2027-01-01T00:00:00Z"`:                       `read-only`,
 	} {
 		steps = append(steps, resource.TestStep{Config: s.config(arguments), ExpectError: says(message)})
 	}

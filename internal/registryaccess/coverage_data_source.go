@@ -28,8 +28,9 @@ const (
 )
 
 var (
-	_ datasource.DataSource              = (*CoverageDataSource)(nil)
-	_ datasource.DataSourceWithConfigure = (*CoverageDataSource)(nil)
+	_ datasource.DataSource                   = (*CoverageDataSource)(nil)
+	_ datasource.DataSourceWithConfigure      = (*CoverageDataSource)(nil)
+	_ datasource.DataSourceWithValidateConfig = (*CoverageDataSource)(nil)
 )
 
 // CoverageDataSource is the autodevops_registry_coverage data source: which
@@ -42,6 +43,13 @@ func NewCoverageDataSource() datasource.DataSource { return &CoverageDataSource{
 // Metadata implements datasource.DataSource.
 func (d *CoverageDataSource) Metadata(_ context.Context, req datasource.MetadataRequest, resp *datasource.MetadataResponse) {
 	resp.TypeName = req.ProviderTypeName + "_registry_coverage"
+}
+
+// ValidateConfig implements datasource.DataSourceWithValidateConfig.
+func (d *CoverageDataSource) ValidateConfig(ctx context.Context, req datasource.ValidateConfigRequest, resp *datasource.ValidateConfigResponse) {
+	var m coverageModel
+	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
+	validateTimeouts(m.Timeouts.Attributes(), &resp.Diagnostics)
 }
 
 // Read implements datasource.DataSource.

@@ -310,6 +310,7 @@ func TestCoverage_failsWhole(t *testing.T) {
 		"the token has lost scopes": {group, func(d *driver) { d.token = d.gitlab.CreateAccessToken(d.maintainer, "read_user") }, "api scope"},
 		"no such group":             {arguments{"group": "acme/none"}, func(*driver) {}, "The group does not exist"},
 		"no time":                   {arguments{"group": "acme", "timeouts": arguments{"read": "1ns"}}, func(*driver) {}, "ran out of time"},
+		"a negative timeout":        {arguments{"group": "acme", "timeouts": arguments{"read": "-1m"}}, func(*driver) {}, "A timeout must be longer than zero"},
 		"group and projects":        {arguments{"group": "acme", "projects": []string{"acme/shop"}}, func(*driver) {}, "Invalid Attribute Combination"},
 		"neither":                   {arguments{}, func(*driver) {}, "Invalid Attribute Combination"},
 		"no projects":               {arguments{"projects": []string{}}, func(*driver) {}, "at least 1"},

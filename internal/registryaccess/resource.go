@@ -75,6 +75,7 @@ func (r *Resource) ValidateConfig(ctx context.Context, req resource.ValidateConf
 	if resp.Diagnostics.HasError() {
 		return
 	}
+	validateTimeouts(config.Timeouts.Attributes(), &resp.Diagnostics)
 	rotation, known, diags := config.rotation(ctx)
 	resp.Diagnostics.Append(diags...)
 	if !known || resp.Diagnostics.HasError() {

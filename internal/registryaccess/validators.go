@@ -7,10 +7,13 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/helpers/validatordiag"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
@@ -88,6 +91,21 @@ func (v wholeNumber) ValidateNumber(ctx context.Context, req validator.NumberReq
 	number := req.ConfigValue.ValueBigFloat()
 	if got, accuracy := number.Int64(); accuracy != big.Exact || got < v.least || got > v.most {
 		resp.Diagnostics.Append(validatordiag.InvalidAttributeValueDiagnostic(req.Path, v.Description(ctx), number.Text('g', 20)))
+	}
+}
+
+// validateTimeouts refuses timeouts that leave no time. The schema's own validator
+// takes any duration, also a negative one.
+func validateTimeouts(timeouts map[string]attr.Value, diags *diag.Diagnostics) {
+	for operation, value := range timeouts {
+		text, isString := value.(types.String)
+		if !isString || text.IsNull() || text.IsUnknown() {
+			continue
+		}
+		if timeout, err := time.ParseDuration(text.ValueString()); err == nil && timeout <= 0 {
+			diags.AddAttributeError(path.Root("timeouts").AtName(operation), "Invalid timeout",
+				fmt.Sprintf("A timeout must be longer than zero, as in 30s or 20m, got %s.", text.ValueString()))
+		}
 	}
 }
 
