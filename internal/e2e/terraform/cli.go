@@ -154,6 +154,12 @@ func (r *Running) Wait() (string, error) {
 	return r.stdout.String(), err
 }
 
+// Stderr is what the command has printed on its standard error, once it has ended.
+func (r *Running) Stderr() string { return r.stderr.String() }
+
+// ExitCode is the command's exit code, once it has ended; -1 if it was killed.
+func (r *Running) ExitCode() int { return r.cmd.ProcessState.ExitCode() }
+
 // serve starts the provider and returns what the CLI needs to attach to it.
 func serve(ctx context.Context, now func() time.Time, getenv func(string) string) (reattach string, stopped <-chan struct{}, err error) {
 	attach := make(chan *plugin.ReattachConfig, 1)

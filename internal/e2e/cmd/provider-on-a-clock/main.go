@@ -1,11 +1,13 @@
-// Command provider-on-a-clock is the provider's own main, but for the clock: it
-// reads the time from the file that E2E_CLOCK names. The provider itself takes its
+// Command provider-on-a-clock is the provider's own main, but for its time: it
+// reads the clock from the file that E2E_CLOCK names, and makes its pauses between
+// requests so many times shorter as E2E_HASTE says. The provider itself takes its
 // time from the machine, and nothing can tell it otherwise.
 package main
 
 import (
 	"log"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,7 +15,11 @@ import (
 )
 
 func main() {
-	if err := provider.Serve(false, "clock", provider.WithClock(now)); err != nil {
+	options := []provider.Option{provider.WithClock(now)}
+	if haste, err := strconv.Atoi(os.Getenv("E2E_HASTE")); err == nil && haste > 0 {
+		options = append(options, provider.WithPause(func(d time.Duration) time.Duration { return d / time.Duration(haste) }))
+	}
+	if err := provider.Serve(false, "clock", options...); err != nil {
 		log.Fatal(err)
 	}
 }
