@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -189,9 +190,7 @@ func TestClock(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBenchIn(t, "shop")
 			header := map[string]string{"Content-Type": "application/json", "Date": later(b)}
-			for k, v := range c.header {
-				header[k] = v
-			}
+			maps.Copy(header, c.header)
 			before := b.client.Now()
 			b.gitlab.Inject(gitlabtest.Fault{Match: "GET /user", Status: c.status, Body: c.body, Header: header})
 			_ = b.client.CheckToken(t.Context())

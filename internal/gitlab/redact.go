@@ -113,7 +113,7 @@ func (r redactor) hide(text string) string {
 	}
 
 	var out strings.Builder
-	for i := 0; i < len(text); i++ {
+	for i := range len(text) {
 		if !secret[i] {
 			out.WriteByte(text[i])
 			continue

@@ -62,9 +62,9 @@ type UnreadableToken struct {
 	Name, Username string
 }
 
-// Error makes an error of an unreadable row that concerns the caller.
-func (u UnreadableToken) Error() string {
-	return fmt.Sprintf("GitLab's answer about deploy token %d cannot be read", u.ID)
+// Err is the error for a caller whom the row concerns.
+func (u UnreadableToken) Err() error {
+	return fmt.Errorf("GitLab's answer about deploy token %d cannot be read", u.ID)
 }
 
 const (

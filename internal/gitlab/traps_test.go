@@ -243,7 +243,7 @@ func TestTrap_twoWordingsOf404(t *testing.T) {
 	// Neither wording: a proxy, a wrong base URL, an unknown route.
 	for _, body := range []string{`{"error":"404 Not Found"}`, "<html>404</html>", "", `{"message":"404 Group Not Found"}`, "404 Not found\n", `{"error":"404 Not found"}`, "404 Project Not Found"} {
 		b.gitlab.Inject(gitlabtest.Fault{Status: 404, Body: body})
-		_, err := b.client.DeployToken(t.Context(), b.project.ID, 999)
+		_, err = b.client.DeployToken(t.Context(), b.project.ID, 999)
 		wantKind(t, err, gitlab.KindOther)
 	}
 	// A capital F: what a fine-grained token gets for whatever it may not see.

@@ -48,9 +48,9 @@ func parseVersion(text string) version {
 // KindUnsupported if that is too old. A GitLab that does not say passes.
 func (c *Client) checkVersion(ctx context.Context, action string) error {
 	known, _ := c.version.get(ctx, "", true, func() (version, error) {
-		ctx, cancel := context.WithTimeout(ctx, versionTimeout)
+		short, cancel := context.WithTimeout(ctx, versionTimeout)
 		defer cancel()
-		got, err := c.request(ctx, http.MethodGet, "version", nil)
+		got, err := c.request(short, http.MethodGet, "version", nil)
 		if err != nil {
 			return version{}, err
 		}

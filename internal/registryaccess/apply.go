@@ -443,10 +443,10 @@ func (u *apply) revoke(a assessment, next model, record access.Record) {
 		return
 	}
 	list, err := u.list()
-	revoker := revoker{gitlab: u.gitlab, projectID: u.prior.ProjectID.ValueInt64(), state: u.prior, origin: u.notes.origin, list: list}
+	tokens := revoker{gitlab: u.gitlab, projectID: u.prior.ProjectID.ValueInt64(), state: u.prior, origin: u.notes.origin, list: list}
 	left := due
 	for err == nil && len(left) > 0 {
-		if err = revoker.revoke(u.ctx, left[0]); err == nil {
+		if err = tokens.revoke(u.ctx, left[0]); err == nil {
 			record = record.Without(left[0])
 			if record.Current == nil && a.decision.Action == access.ActionEnd {
 				next.withdrawCredentials()

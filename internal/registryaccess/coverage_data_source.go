@@ -267,7 +267,7 @@ func (s *survey) look(ctx context.Context, p gitlab.Project) error {
 		case err != nil:
 			return err
 		case unreadable >= 0:
-			f.hidden = list.Unreadable[unreadable].Error() + "."
+			f.hidden = list.Unreadable[unreadable].Err().Error() + "."
 		default:
 			coverage := access.Cover(s.gitlab.Now(), p.ID, list.Tokens, s.name)
 			f.coverage = &coverage

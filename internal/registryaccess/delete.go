@@ -63,9 +63,9 @@ func (d *deletion) run(ctx context.Context) {
 			ids = append(ids, t.ID)
 		}
 	}
-	revoker := revoker{gitlab: d.gitlab, projectID: projectID, state: d.state, origin: d.origin, list: list}
+	tokens := revoker{gitlab: d.gitlab, projectID: projectID, state: d.state, origin: d.origin, list: list}
 	for i, id := range ids {
-		if err := revoker.revoke(ctx, id); err != nil {
+		if err := tokens.revoke(ctx, id); err != nil {
 			// The current token, which is the last, stays alive while anything is left to do.
 			d.fail(ctx, fmt.Sprintf("Cannot revoke deploy token %d of project %s", id, d.state.ProjectPath.ValueString()), err, ids[i:])
 			return

@@ -2,6 +2,7 @@ package registryaccess
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-timetypes/timetypes"
@@ -117,7 +118,7 @@ func (a assessment) revocationsMustSucceed(next, state model) bool {
 // settleTokens writes what the decision has made of the tokens.
 func (a assessment) settleTokens(m *model, state model, did done) {
 	decision := a.decision
-	decision.Retire = append(decision.Retire[:len(decision.Retire):len(decision.Retire)], did.orphans...)
+	decision.Retire = slices.Concat(decision.Retire, did.orphans)
 	record := decision.Outcome(a.record, did.at, a.policy.Schedule, tokenOf(did.minted))
 	m.setRecord(record)
 	switch {

@@ -124,7 +124,7 @@ func TestPublish_doubtfulDeath(t *testing.T) {
 		}
 		d.gitlab.Clock.AdvanceDays(6)
 		d.ahead = 2 * 24 * time.Hour // the overlap looks over
-		if p := d.planChange(nil); !p.empty() {
+		if p = d.planChange(nil); !p.empty() {
 			t.Errorf("this machine's clock ends a token: %s", d.difference(p))
 		}
 		d.ahead = 800 * 24 * time.Hour // everything looks expired

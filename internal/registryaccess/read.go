@@ -78,13 +78,13 @@ func (r *refresh) run(ctx context.Context) (gone bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := r.checkOrigin(project, list.Tokens, gone); err != nil || gone {
+	if err = r.checkOrigin(project, list.Tokens, gone); err != nil || gone {
 		return gone, err
 	}
-	if err := r.gitlab.CheckClock(); err != nil {
+	if err = r.gitlab.CheckClock(); err != nil {
 		return false, err
 	}
-	if err := r.checkUnreadable(list.Unreadable); err != nil {
+	if err = r.checkUnreadable(list.Unreadable); err != nil {
 		return false, err
 	}
 	seen, err := r.confirmCurrent(ctx, list.Tokens)
@@ -205,7 +205,7 @@ func (r *refresh) checkUnreadable(rows []gitlab.UnreadableToken) error {
 	for _, row := range rows {
 		username := r.state.Username.ValueString()
 		if r.record.Owns(row.ID) || row.Name == r.state.Name.ValueString() || username != "" && row.Username == username {
-			return row
+			return row.Err()
 		}
 	}
 	warnUnreadable(r.diags, r.state.ProjectPath.ValueString(), rows)
