@@ -37,9 +37,11 @@ const (
 	KindUncertain
 	// KindForbidden: the caller's role in the project is too low.
 	KindForbidden
-	// KindScope: GitLab knows the provider's token, whose scopes or permissions do not
-	// allow the request.
+	// KindScope: GitLab knows the provider's token, whose scopes do not allow the request.
 	KindScope
+	// KindGranularScope: GitLab knows the provider's token, whose permissions do not allow
+	// the request here, or the group accepts only fine-grained tokens.
+	KindGranularScope
 	// KindNotFound: the answer does not say whether the project or the deploy token is
 	// missing, nor whether it is only hidden. Fine-grained tokens get it.
 	KindNotFound
@@ -212,7 +214,7 @@ func sortForbidden(got answer) (Kind, string) {
 	text := message(got)
 	switch {
 	case strings.Contains(text, "insufficient_granular_scope"):
-		return KindScope, "The provider's token is a fine-grained one without a permission that this needs, or the group accepts only fine-grained tokens. " +
+		return KindGranularScope, "The provider's token is a fine-grained one without a permission that this needs, or the group accepts only fine-grained tokens. " +
 			"Give the token the permissions that the guide on permissions lists, for this project."
 	case strings.Contains(text, "insufficient_scope"):
 		return KindScope, "The provider's token needs the api scope."

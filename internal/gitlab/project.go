@@ -161,7 +161,7 @@ func (c *Client) CheckToken(ctx context.Context) error {
 // token, whatever that may do. Fine-grained tokens may not read their user.
 func (c *Client) KnowsToken(ctx context.Context) error {
 	err := c.CheckToken(ctx)
-	if IsKind(err, KindScope) {
+	if IsKind(err, KindScope) || IsKind(err, KindGranularScope) {
 		return nil
 	}
 	return err

@@ -207,7 +207,7 @@ const (
 // isHidden reports whether GitLab does not show a project, or its tokens, to the
 // provider's user or token.
 func isHidden(err error) bool {
-	for _, kind := range []gitlab.Kind{gitlab.KindForbidden, gitlab.KindProjectNotFound, gitlab.KindNotFound, gitlab.KindScope} {
+	for _, kind := range []gitlab.Kind{gitlab.KindForbidden, gitlab.KindProjectNotFound, gitlab.KindNotFound, gitlab.KindGranularScope} {
 		if gitlab.IsKind(err, kind) {
 			return true
 		}

@@ -391,3 +391,45 @@ func TestCoverage_tokensRefused(t *testing.T) {
 	got, _ = d.coverage(arguments{"projects": []string{"acme/shop"}})
 	wantCoverage(t, got, map[string]string{"acme/shop": "not required, covered?"})
 }
+
+// TestCoverage_oneProjectsProblem: what GitLab does not tell of one project, or not in a
+// readable way, is that project's problem alone.
+func TestCoverage_oneProjectsProblem(t *testing.T) {
+	granular := `{"error":"insufficient_granular_scope","error_description":"Access denied"}`
+	for name, c := range map[string]struct {
+		spoil func(d *driver, token gitlabtest.Token)
+		says  string
+	}{
+		"a row of the name":   {func(d *driver, token gitlabtest.Token) { d.gitlab.OverrideToken(token.ID, "revoked", "odd") }, "cannot be read"},
+		"a row without an id": {func(d *driver, token gitlabtest.Token) { d.gitlab.OverrideToken(token.ID, "id", "odd") }, "cannot be read"},
+		"fine-grained token": {func(d *driver, _ gitlabtest.Token) {
+			d.gitlab.Inject(gitlabtest.Fault{Match: tokensPath, Status: 403, Body: granular})
+		}, "does not show"},
+		"out of reach of a one": {func(d *driver, _ gitlabtest.Token) {
+			d.gitlab.Inject(gitlabtest.Fault{Match: tokensPath, Status: 404, Body: `{"message":"404 Not Found"}`})
+		}, "does not show"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDriver(t)
+			token := d.gitlab.CreateDeployToken(d.project, access.DefaultName, "x", time.Time{}, "read_registry")
+			c.spoil(d, token)
+			got, diags := d.coverage(arguments{"projects": []string{"acme/shop"}})
+			if len(diags) > 0 {
+				t.Fatal(describe(diags))
+			}
+			row := got["coverage"].(map[string]any)["acme/shop"].(map[string]any)
+			if explanation, _ := row["explanation"].(string); row["hidden"] != true || !strings.Contains(explanation, c.says) {
+				t.Errorf("got %v", row)
+			}
+		})
+	}
+	t.Run("a row of another name", func(t *testing.T) {
+		d := newDriver(t)
+		token := d.gitlab.CreateDeployToken(d.project, "another", "x", time.Time{}, "read_registry")
+		d.gitlab.OverrideToken(token.ID, "revoked", "odd")
+		got, diags := d.coverage(arguments{"projects": []string{"acme/shop"}})
+		if len(diags) > 0 || got["totals"].(map[string]any)["uncovered"] != "1" {
+			t.Errorf("got %v, %v", got["totals"], describe(diags))
+		}
+	})
+}
