@@ -177,7 +177,7 @@ func (d Decision) Outcome(record Record, at time.Time, schedule Schedule, minted
 			revokeAt = at.AddDate(0, 0, orphanLifeDays)
 		}
 		next.Retired = append(next.Retired, RetiredToken{
-			ID: orphan.TokenID, RetiredAt: at, RevokeAt: revokeAt, ExpiresAt: orphan.ExpiresAt, Status: StatusActive,
+			ID: orphan.TokenID, Username: orphan.Username, RetiredAt: at, RevokeAt: revokeAt, ExpiresAt: orphan.ExpiresAt, Status: StatusActive,
 		})
 	}
 	if effect.Mints {
@@ -201,7 +201,9 @@ func retire(old Token, at time.Time, schedule Schedule, status Status) RetiredTo
 	if status != StatusActive {
 		expiresAt = time.Time{}
 	}
-	return RetiredToken{ID: old.ID, RetiredAt: at, RevokeAt: schedule.OverlapEnd(at, expiresAt), ExpiresAt: old.ExpiresAt, Status: status}
+	return RetiredToken{
+		ID: old.ID, Username: old.Username, RetiredAt: at, RevokeAt: schedule.OverlapEnd(at, expiresAt), ExpiresAt: old.ExpiresAt, Status: status,
+	}
 }
 
 // Due lists the tokens to revoke after the outcome: the retired ones that are due, the

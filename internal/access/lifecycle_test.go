@@ -452,7 +452,7 @@ func TestObserve(t *testing.T) {
 		},
 		"orphans carry our generated username and live": {
 			now: start, record: living(), seen: seen(row(7), row(8, revoked), row(9, other), row(10)),
-			want: access.Observation{Orphans: []access.Orphan{{TokenID: 10, ExpiresAt: expiresAt}}}, status: access.StatusActive,
+			want: access.Observation{Orphans: []access.Orphan{{TokenID: 10, Username: ours, ExpiresAt: expiresAt}}}, status: access.StatusActive,
 		},
 		"a username that the user chose marks nothing": {
 			now: start, record: living(), seen: seen(row(7), row(10)), chosen: true, status: access.StatusActive,

@@ -16,6 +16,7 @@ type Lost struct {
 // know: minted by an apply that died, or whose state was lost.
 type Orphan struct {
 	TokenID   int64     `json:"token_id"`
+	Username  string    `json:"username,omitempty"`
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 }
 
@@ -92,7 +93,7 @@ func Observe(now time.Time, record Record, seen Sighting, generatedUsername stri
 				o.GitLabNamed = append(o.GitLabNamed, t.ID)
 			}
 		case generatedUsername != "" && t.Username == generatedUsername && t.Active(now):
-			o.Orphans = append(o.Orphans, Orphan{TokenID: t.ID, ExpiresAt: t.ExpiresAt})
+			o.Orphans = append(o.Orphans, Orphan{TokenID: t.ID, Username: t.Username, ExpiresAt: t.ExpiresAt})
 		}
 	}
 	return o
@@ -108,11 +109,15 @@ func lost(current Token, seen Sighting) *Lost {
 	return nil
 }
 
-// Seen returns the record with the statuses of its retired tokens as GitLab lists them.
+// Seen returns the record with the statuses and usernames of its retired tokens as
+// GitLab lists them.
 func (r Record) Seen(now time.Time, seen Sighting) Record {
 	r.Retired = slices.Clone(r.Retired)
 	for i, t := range r.Retired {
 		row, found := seen.Find(t.ID)
+		if found {
+			r.Retired[i].Username = row.Username
+		}
 		switch {
 		case !found:
 			r.Retired[i].Status = StatusDeleted

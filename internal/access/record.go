@@ -27,6 +27,8 @@ func Statuses() []Status {
 // Token is the current token of a resource, as far as its record knows it.
 type Token struct {
 	ID int64
+	// Username is empty if it is not known.
+	Username string
 	// CreatedAt is GitLab's clock at the minting; zero for an imported token.
 	CreatedAt time.Time
 	// ExpiresAt is zero for a permanent token.
@@ -39,7 +41,10 @@ type Token struct {
 
 // RetiredToken has been replaced, or is no longer needed, and is not revoked yet.
 type RetiredToken struct {
-	ID        int64
+	ID int64
+	// Username tells the token from another one with the same id in another GitLab; empty
+	// if it is not known.
+	Username  string
 	RetiredAt time.Time
 	RevokeAt  time.Time
 	// ExpiresAt is zero for a permanent token.

@@ -336,7 +336,7 @@ func (m *minting) createdSince(ctx context.Context) ([]access.Orphan, error) {
 	var created []access.Orphan
 	add := func(id int64, name, username string, expiresAt time.Time) {
 		if id > m.newest && name == m.request.Name && username == m.request.Username && !slices.Contains(m.request.Known, id) {
-			created = append(created, access.Orphan{TokenID: id, ExpiresAt: expiresAt})
+			created = append(created, access.Orphan{TokenID: id, Username: username, ExpiresAt: expiresAt})
 		}
 	}
 	for _, token := range list.Tokens {

@@ -526,7 +526,7 @@ func TestTrap_theUsernameOfAnAccessIsShared(t *testing.T) {
 		if !b.gitlab.CanPull(b.project, published.Username, published.Secret) || b.gitlab.CountRequests(deleteToken) != 0 {
 			t.Error("the other run's token was revoked")
 		}
-		if want := []access.Orphan{{TokenID: published.ID, ExpiresAt: published.ExpiresAt}}; !slices.Equal(minted.Orphans, want) {
+		if want := []access.Orphan{{TokenID: published.ID, Username: published.Username, ExpiresAt: published.ExpiresAt}}; !slices.Equal(minted.Orphans, want) {
 			t.Errorf("orphans %v, want %v", minted.Orphans, want)
 		}
 	})

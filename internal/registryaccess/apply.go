@@ -331,7 +331,7 @@ func (u *apply) mint(a assessment) (gitlab.Minted, error) {
 		return gitlab.Minted{}, err
 	}
 	u.saveLeftovers(access.RetiredToken{
-		ID: minted.ID, RetiredAt: minted.CreatedAt, RevokeAt: minted.CreatedAt, ExpiresAt: minted.ExpiresAt, Status: access.StatusActive,
+		ID: minted.ID, Username: minted.Username, RetiredAt: minted.CreatedAt, RevokeAt: minted.CreatedAt, ExpiresAt: minted.ExpiresAt, Status: access.StatusActive,
 	})
 	if err := u.prove(m, minted); err != nil {
 		// The operation may be over, but nobody else knows this token.
@@ -405,7 +405,9 @@ func (u *apply) keepLeftovers(err error) {
 		now := u.gitlab.Now()
 		var leftovers []access.RetiredToken
 		for _, id := range refused.TokenIDs {
-			leftovers = append(leftovers, access.RetiredToken{ID: id, RetiredAt: now, RevokeAt: now, Status: access.StatusActive})
+			leftovers = append(leftovers, access.RetiredToken{
+				ID: id, Username: u.prior.Username.ValueString(), RetiredAt: now, RevokeAt: now, Status: access.StatusActive,
+			})
 		}
 		u.saveLeftovers(leftovers...)
 	case u.creates:
@@ -443,7 +445,7 @@ func (u *apply) revoke(a assessment, next model, record access.Record) {
 		return
 	}
 	list, err := u.list()
-	tokens := revoker{gitlab: u.gitlab, projectID: u.prior.ProjectID.ValueInt64(), state: u.prior, origin: u.notes.origin, list: list}
+	tokens := revoker{gitlab: u.gitlab, projectID: u.prior.ProjectID.ValueInt64(), state: u.prior, record: a.record, origin: u.notes.origin, list: list}
 	left := due
 	for err == nil && len(left) > 0 {
 		if err = tokens.revoke(u.ctx, left[0]); err == nil {

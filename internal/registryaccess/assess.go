@@ -55,6 +55,9 @@ func assess(ctx context.Context, plan, config, state model, n notes) (assessment
 		},
 	}
 	if record.Current != nil {
+		if record.Current.Username == "" {
+			record.Current.Username = n.origin.Tokens[record.Current.ID].Username
+		}
 		mintedWith := n.mintedWith
 		if mintedWith.TokenID != record.Current.ID {
 			mintedWith = argumentsOf(state, record.Current.ID)

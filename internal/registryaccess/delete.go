@@ -57,13 +57,18 @@ func (d *deletion) run(ctx context.Context) {
 		d.fail(ctx, "Cannot list the deploy tokens of project "+d.state.ProjectPath.ValueString(), err, d.record.TokenIDs())
 		return
 	}
+	if was := d.origin.GitLab; was != "" && was != d.gitlab.Root() && len(d.record.TokenIDs()) > 0 && !d.origin.marksAnyOf(list.Tokens) {
+		d.diags.AddError("Cannot destroy the registry access of project "+d.state.ProjectPath.ValueString(),
+			anotherGitLab(was, d.gitlab.Root(), d.state.ProjectPath.ValueString(), projectID, d.record.TokenIDs()))
+		return
+	}
 	ids := d.record.TokenIDs()
 	for _, t := range list.Tokens {
 		if d.state.neverProven() && t.Username == d.state.Username.ValueString() && !d.record.Owns(t.ID) {
 			ids = append(ids, t.ID)
 		}
 	}
-	tokens := revoker{gitlab: d.gitlab, projectID: projectID, state: d.state, origin: d.origin, list: list}
+	tokens := revoker{gitlab: d.gitlab, projectID: projectID, state: d.state, record: d.record, origin: d.origin, list: list}
 	for i, id := range ids {
 		if err := tokens.revoke(ctx, id); err != nil {
 			// The current token, which is the last, stays alive while anything is left to do.

@@ -93,6 +93,7 @@ var factsType = map[string]attr.Type{
 // retiredTokenModel is one element of retired_tokens.
 type retiredTokenModel struct {
 	TokenID   types.Int64       `tfsdk:"token_id"`
+	Username  types.String      `tfsdk:"username"`
 	RetiredAt timetypes.RFC3339 `tfsdk:"retired_at"`
 	RevokeAt  timetypes.RFC3339 `tfsdk:"revoke_at"`
 	ExpiresAt timetypes.RFC3339 `tfsdk:"expires_at"`
@@ -101,6 +102,7 @@ type retiredTokenModel struct {
 
 var retiredTokenType = types.ObjectType{AttrTypes: map[string]attr.Type{
 	"token_id":   types.Int64Type,
+	"username":   types.StringType,
 	"retired_at": timetypes.RFC3339Type{},
 	"revoke_at":  timetypes.RFC3339Type{},
 	"expires_at": timetypes.RFC3339Type{},
@@ -210,6 +212,7 @@ func (m model) record(ctx context.Context) (access.Record, diag.Diagnostics) {
 	if !m.TokenID.IsNull() {
 		record.Current = &access.Token{
 			ID:          m.TokenID.ValueInt64(),
+			Username:    access.DockerConfigUsername(m.DockerConfigJSON.ValueString()),
 			CreatedAt:   timeOf(m.CreatedAt),
 			ExpiresAt:   timeOf(m.ExpiresAt),
 			RotateAt:    timeOf(m.RotateAt),
@@ -223,7 +226,7 @@ func (m model) record(ctx context.Context) (access.Record, diag.Diagnostics) {
 	}
 	for _, t := range retired {
 		record.Retired = append(record.Retired, access.RetiredToken{
-			ID: t.TokenID.ValueInt64(), RetiredAt: timeOf(t.RetiredAt), RevokeAt: timeOf(t.RevokeAt), ExpiresAt: timeOf(t.ExpiresAt),
+			ID: t.TokenID.ValueInt64(), Username: t.Username.ValueString(), RetiredAt: timeOf(t.RetiredAt), RevokeAt: timeOf(t.RevokeAt), ExpiresAt: timeOf(t.ExpiresAt),
 			Status: access.Status(t.Status.ValueString()),
 		})
 	}
@@ -247,6 +250,7 @@ func retiredTokensValue(retired []access.RetiredToken) types.List {
 	for _, t := range retired {
 		elements = append(elements, types.ObjectValueMust(retiredTokenType.AttrTypes, map[string]attr.Value{
 			"token_id":   types.Int64Value(t.ID),
+			"username":   stringValue(t.Username),
 			"retired_at": timeValue(t.RetiredAt),
 			"revoke_at":  timeValue(t.RevokeAt),
 			"expires_at": timeValue(t.ExpiresAt),

@@ -528,3 +528,24 @@ func TestCrowd(t *testing.T) {
 		t.Errorf("%d tokens, want 165", len(live))
 	}
 }
+
+// TestDestroy_tainted: Terraform keeps no private state of a tainted object, and its
+// retired tokens have other usernames than its own.
+func TestDestroy_tainted(t *testing.T) {
+	d := newDriver(t)
+	d.mustApply(nil)
+	imported := d.gitlab.Tokens(d.project)[0]
+	d.state, d.secret = tftypes.NewValue(d.resource.ValueType(), nil), nil
+	if !d.importState(fmt.Sprint("acme/shop:", imported.ID)) {
+		t.Fatal(describe(d.last))
+	}
+	d.mustApply(arguments{"username": "puller"})
+	d.mustApply(nil)
+	if !d.refresh() {
+		t.Fatal(describe(d.last))
+	}
+	d.private = nil
+	if !d.destroy() || len(d.gitlab.ActiveTokens(d.project)) != 0 {
+		t.Errorf("%d tokens live: %v", len(d.gitlab.ActiveTokens(d.project)), describe(d.last))
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -119,7 +120,7 @@ func (r *refresh) update(ctx context.Context, project gitlab.Project, seen acces
 		// a replacement, which names what is in this list.
 		for _, orphan := range observed.Orphans {
 			r.record.Retired = append(r.record.Retired, access.RetiredToken{
-				ID: orphan.TokenID, RetiredAt: now, RevokeAt: now, ExpiresAt: orphan.ExpiresAt, Status: access.StatusActive,
+				ID: orphan.TokenID, Username: orphan.Username, RetiredAt: now, RevokeAt: now, ExpiresAt: orphan.ExpiresAt, Status: access.StatusActive,
 			})
 		}
 		observed = access.Observe(now, r.record, seen, generated)
@@ -190,7 +191,7 @@ func (r *refresh) checkOrigin(project gitlab.Project, tokens []access.DeployToke
 	was, is := r.notes.origin.GitLab, r.gitlab.Root()
 	ids := r.record.TokenIDs()
 	samePath := !gone && strings.EqualFold(project.Path, r.state.ProjectPath.ValueString())
-	if was == "" || was == is || r.notes.origin.marksAnyOf(tokens) || len(ids) == 0 && samePath {
+	if was == "" || was == is || r.notes.origin.marksAnyOf(tokens) || samePath && (len(ids) == 0 || r.hasCurrent(tokens)) {
 		return nil
 	}
 	path := r.state.ProjectPath.ValueString()
@@ -198,6 +199,14 @@ func (r *refresh) checkOrigin(project gitlab.Project, tokens []access.DeployToke
 		Action: "recognise the GitLab of the state", Said: "it is another one",
 		Advice: anotherGitLab(was, is, path, r.state.ProjectID.ValueInt64(), ids),
 	}
+}
+
+// hasCurrent reports whether the tokens include the current one, as it is known.
+func (r *refresh) hasCurrent(tokens []access.DeployToken) bool {
+	return r.record.Current != nil && slices.ContainsFunc(tokens, func(t access.DeployToken) bool {
+		known, ok := r.notes.origin.Tokens[t.ID]
+		return t.ID == r.record.Current.ID && ok && known == markOf(t)
+	})
 }
 
 // checkUnreadable: a row that cannot be read is an error only if it may be ours.

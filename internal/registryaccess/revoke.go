@@ -16,6 +16,7 @@ type revoker struct {
 	gitlab    *gitlab.Client
 	projectID int64
 	state     model
+	record    access.Record
 	origin    origin
 	list      gitlab.TokenList
 }
@@ -55,20 +56,39 @@ func (r revoker) find(id int64) (mark, bool) {
 	return mark{}, false
 }
 
-// means reports whether the state means that token by the id. States of 0.1.0 have no
-// marks: there, the token must look like one of the resource.
+// means reports whether the state means that token by the id: by its mark, or without
+// one by its username. Terraform keeps no private state of a tainted object, so there are
+// no marks when it is destroyed. States of 0.1.0 have neither for retired tokens; there,
+// the token must look like one of the resource.
 func (r revoker) means(id int64, found mark) bool {
 	if known, ok := r.origin.Tokens[id]; ok {
 		return known == found
+	}
+	if username := r.usernameOf(id); username != "" {
+		return found.Username == username
 	}
 	foreign := !access.ReservedUsername.MatchString(found.Username) && (found.Name == access.GitLabName || found.Name == r.state.Name.ValueString())
 	return found.Username == r.state.Username.ValueString() || foreign
 }
 
-// marksAnyOf reports whether any of the tokens is one of the state's.
+// usernameOf is the username of a token of the record; empty if it is not known.
+func (r revoker) usernameOf(id int64) string {
+	if current := r.record.Current; current != nil && current.ID == id {
+		return current.Username
+	}
+	for _, t := range r.record.Retired {
+		if t.ID == id {
+			return t.Username
+		}
+	}
+	return ""
+}
+
+// marksAnyOf reports whether any of the tokens is certainly one of the state's. GitLab's
+// default usernames are made of the id, so they are the same in every GitLab.
 func (o origin) marksAnyOf(tokens []access.DeployToken) bool {
 	return slices.ContainsFunc(tokens, func(t access.DeployToken) bool {
 		known, ok := o.Tokens[t.ID]
-		return ok && known == markOf(t)
+		return ok && known == markOf(t) && known.Username != fmt.Sprintf("gitlab+deploy-token-%d", t.ID)
 	})
 }

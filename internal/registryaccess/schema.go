@@ -250,6 +250,7 @@ func tokenAttributes() map[string]schema.Attribute {
 			Computed: true, MarkdownDescription: "Tokens that were replaced or are no longer required, until they are revoked.",
 			NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 				"token_id":   schema.Int64Attribute{Computed: true, MarkdownDescription: "The id of the deploy token."},
+				"username":   schema.StringAttribute{Computed: true, MarkdownDescription: "Its username."},
 				"retired_at": moment("When it was retired."),
 				"revoke_at":  moment("From when on an apply revokes it."),
 				"expires_at": moment("When it expires; null for a permanent one."),
