@@ -23,9 +23,10 @@ const cleanupTimeout = 90 * time.Second
 
 // Create implements resource.Resource. A creation is an update of newState.
 func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
-	var plan, config model
-	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
-	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
+	plan, diags := resourceCodec().decode(ctx, req.Plan.Raw)
+	resp.Diagnostics.Append(diags...)
+	config, diags := resourceCodec().decode(ctx, req.Config.Raw)
+	resp.Diagnostics.Append(diags...)
 	if !r.configured(&resp.Diagnostics) || resp.Diagnostics.HasError() {
 		return
 	}
@@ -50,7 +51,7 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 	if freshUsername {
 		state.Username = types.StringValue(access.NewUsername(found.project.ID))
 	}
-	a, diags, err := assess(ctx, plan, config, state, notes{})
+	a, diags, err := assess(plan, config, state, notes{})
 	resp.Diagnostics.Append(diags...)
 	if err != nil {
 		AddUndecidable(&resp.Diagnostics, plan.Project.ValueString(), err)
@@ -72,10 +73,12 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 // Update implements resource.Resource. It carries out the decision that the plan
 // showed: mint and prove first, then the new state, then revocations.
 func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
-	var plan, config, state model
-	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
-	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
-	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	plan, diags := resourceCodec().decode(ctx, req.Plan.Raw)
+	resp.Diagnostics.Append(diags...)
+	config, diags := resourceCodec().decode(ctx, req.Config.Raw)
+	resp.Diagnostics.Append(diags...)
+	state, diags := resourceCodec().decode(ctx, req.State.Raw)
+	resp.Diagnostics.Append(diags...)
 	if !r.configured(&resp.Diagnostics) || resp.Diagnostics.HasError() {
 		return
 	}
@@ -105,7 +108,7 @@ func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp 
 		gitlab: r.gitlab, plan: plan, config: config, prior: state, private: resp.Private, notes: n,
 		summary: fmt.Sprintf("Cannot update the registry access of project %s", state.ProjectPath.ValueString()),
 	}
-	a, diags, err := assess(ctx, plan, config, state, n)
+	a, diags, err := assess(plan, config, state, n)
 	resp.Diagnostics.Append(diags...)
 	if err != nil {
 		AddUndecidable(&resp.Diagnostics, state.ProjectPath.ValueString(), err)
@@ -279,8 +282,7 @@ func (u *apply) carryOut(a assessment) {
 
 	next := a.outcome(u.plan, u.config, u.prior, &did)
 	u.write(next)
-	record, diags := next.record(u.ctx)
-	u.diags.Append(diags...)
+	record := next.record()
 	u.diags.Append(writeOrigin(u.ctx, u.private, u.private, u.gitlab.Root(), known, record)...)
 	if did.minted != nil {
 		// A token that stays keeps its note, so that changed arguments replace it when it
@@ -314,8 +316,6 @@ func (u *apply) knowsTime(a assessment) bool {
 // as one to revoke, whatever happens next. A token that is not proven is revoked.
 func (u *apply) mint(a assessment) (gitlab.Minted, error) {
 	m := u.base()
-	scopes, diags := m.scopes(u.ctx)
-	u.diags.Append(diags...)
 	if m.Registry.ValueString() == "" {
 		return gitlab.Minted{}, &gitlab.Error{
 			Action: "mint a deploy token for project " + m.ProjectPath.ValueString(), Kind: gitlab.KindNoRegistry,
@@ -325,7 +325,7 @@ func (u *apply) mint(a assessment) (gitlab.Minted, error) {
 	}
 	minted, err := u.gitlab.MintDeployToken(u.ctx, gitlab.MintRequest{
 		ProjectID: m.ProjectID.ValueInt64(), Name: m.Name.ValueString(), Username: m.Username.ValueString(),
-		FreshUsername: u.freshUsername, Scopes: scopes, Expiry: a.policy.Schedule.Expiry, Known: a.ownTokens(),
+		FreshUsername: u.freshUsername, Scopes: m.scopes(), Expiry: a.policy.Schedule.Expiry, Known: a.ownTokens(),
 	})
 	if err != nil {
 		return gitlab.Minted{}, err
@@ -385,8 +385,7 @@ func (u *apply) saveLeftovers(leftovers ...access.RetiredToken) {
 		m.setRequirement(u.requirement)
 		m.LastChange = types.StringValue("No token: its creation failed.")
 	}
-	record, diags := m.record(u.ctx)
-	u.diags.Append(diags...)
+	record := m.record()
 	m.RetiredTokens = retiredTokensValue(append(slices.Clone(record.Retired), leftovers...))
 	u.write(m)
 }
@@ -491,7 +490,9 @@ type writer struct {
 
 func (w writer) write(m model) {
 	m.setRevision()
-	w.diags.Append(w.state.Set(w.ctx, m)...)
+	raw, diags := resourceCodec().encode(w.ctx, m)
+	w.diags.Append(diags...)
+	w.state.Raw = raw
 	w.diags.Append(setIdentity(w.ctx, w.identity, m)...)
 }
 

@@ -30,16 +30,14 @@ type assessment struct {
 // assess decides about a resource: from the plan's arguments, the state and the private
 // notes. A creation has the state of newState and no notes. The error is an
 // *access.UndecidableError.
-func assess(ctx context.Context, plan, config, state model, n notes) (assessment, diag.Diagnostics, error) {
-	rotation, _, diags := plan.rotation(ctx)
+func assess(plan, config, state model, n notes) (a assessment, diags diag.Diagnostics, err error) {
+	rotation, _ := plan.rotation()
 	schedule, err := access.NewSchedule(rotation, plan.Permanent.ValueBool())
 	if err != nil {
 		diags.AddError("Invalid rotation", err.Error()+".")
 	}
-	facts, more := state.facts(ctx)
-	diags.Append(more...)
-	record, more := state.record(ctx)
-	diags.Append(more...)
+	facts := state.facts()
+	record := state.record()
 	if diags.HasError() {
 		return assessment{}, diags, nil
 	}
@@ -47,7 +45,7 @@ func assess(ctx context.Context, plan, config, state model, n notes) (assessment
 		facts.ImagePrefix = ""
 	}
 
-	a := assessment{
+	a = assessment{
 		facts: facts, effective: plan.overrides().Apply(facts), record: record, observed: n.observed,
 		policy: access.Policy{
 			Schedule: schedule.For(state.ProjectID.ValueInt64()),

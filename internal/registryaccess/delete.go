@@ -15,8 +15,8 @@ import (
 // Delete implements resource.Resource: it revokes every token that the state holds, the
 // current one last, and nothing else.
 func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
-	var state model
-	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	state, diags := resourceCodec().decode(ctx, req.State.Raw)
+	resp.Diagnostics.Append(diags...)
 	if !r.configured(&resp.Diagnostics) || resp.Diagnostics.HasError() {
 		return
 	}
@@ -27,8 +27,7 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 	defer cancel()
 
 	r.gitlab.Applying()
-	record, diags := state.record(ctx)
-	resp.Diagnostics.Append(diags...)
+	record := state.record()
 	n, diags := readNotes(ctx, req.Private)
 	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
@@ -37,7 +36,9 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 	d := deletion{gitlab: r.gitlab, state: state, record: record, origin: n.origin, diags: &resp.Diagnostics}
 	if d.run(ctx); resp.Diagnostics.HasError() {
 		d.state.RetiredTokens = retiredTokensValue(d.record.Retired)
-		resp.Diagnostics.Append(resp.State.Set(ctx, d.state)...)
+		raw, diags := resourceCodec().encode(ctx, d.state)
+		resp.Diagnostics.Append(diags...)
+		resp.State.Raw = raw
 	}
 }
 

@@ -206,8 +206,8 @@ func emptyModel() model {
 	}
 	return model{
 		Scopes:   types.SetNull(types.StringType),
-		Rotation: types.ObjectNull(rotationType), RotateWhenChanged: types.MapNull(types.StringType),
+		Rotation: types.ObjectNull(rotationType()), RotateWhenChanged: types.MapNull(types.StringType),
 		Timeouts: timeouts.Value{Object: types.ObjectNull(operations)},
-		Facts:    types.ObjectNull(factsType), RetiredTokens: retiredTokensValue(nil), UnmanagedTokenIDs: idsValue(nil),
+		Facts:    types.ObjectNull(factsType()), RetiredTokens: retiredTokensValue(nil), UnmanagedTokenIDs: idsValue(nil),
 	}
 }

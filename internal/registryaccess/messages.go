@@ -1,7 +1,6 @@
 package registryaccess
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -363,8 +362,7 @@ func warnPrefetch(diags *diag.Diagnostics, failures []gitlab.PrefetchFailure) {
 
 // warnDestroy says what a destroy ends, and what it leaves alone.
 func warnDestroy(diags *diag.Diagnostics, summary string, state model, observed access.Observation) {
-	record, more := state.record(context.Background())
-	diags.Append(more...)
+	record := state.record()
 	project := state.ProjectPath.ValueString()
 	if ids := record.TokenIDs(); len(ids) > 0 {
 		diags.AddWarning(fmt.Sprintf("%s of %s: %s", summary, project, listIDs(ids)),

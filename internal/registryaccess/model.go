@@ -1,16 +1,13 @@
 package registryaccess
 
 import (
-	"context"
 	"slices"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-timetypes/timetypes"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
-	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/types"
-	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/access"
 )
@@ -58,56 +55,12 @@ type model struct {
 	UnmanagedTokenIDs types.List        `tfsdk:"unmanaged_token_ids"`
 }
 
-// rotationModel is the rotation argument.
-type rotationModel struct {
-	ExpirationDays   types.Number `tfsdk:"expiration_days"`
-	RotateBeforeDays types.Number `tfsdk:"rotate_before_days"`
-	OverlapDays      types.Number `tfsdk:"overlap_days"`
-	SpreadDays       types.Number `tfsdk:"spread_days"`
+// The types of nested attributes are the schema's.
+func rotationType() map[string]attr.Type { return resourceCodec().attributeTypes("rotation") }
+func factsType() map[string]attr.Type    { return resourceCodec().attributeTypes("facts") }
+func retiredTokenType() types.ObjectType {
+	return types.ObjectType{AttrTypes: resourceCodec().attributeTypes("retired_tokens")}
 }
-
-var rotationType = map[string]attr.Type{
-	"expiration_days":    types.NumberType,
-	"rotate_before_days": types.NumberType,
-	"spread_days":        types.NumberType,
-	"overlap_days":       types.NumberType,
-}
-
-// factsModel is the facts attribute, which the data source shares.
-type factsModel struct {
-	Visibility          types.String `tfsdk:"visibility"`
-	RegistryAccessLevel types.String `tfsdk:"container_registry_access_level"`
-	AutoDevOpsEnabled   types.Bool   `tfsdk:"auto_devops_enabled"`
-	Archived            types.Bool   `tfsdk:"archived"`
-	DeletionScheduled   types.Bool   `tfsdk:"deletion_scheduled"`
-}
-
-var factsType = map[string]attr.Type{
-	"visibility":                      types.StringType,
-	"container_registry_access_level": types.StringType,
-	"auto_devops_enabled":             types.BoolType,
-	"archived":                        types.BoolType,
-	"deletion_scheduled":              types.BoolType,
-}
-
-// retiredTokenModel is one element of retired_tokens.
-type retiredTokenModel struct {
-	TokenID   types.Int64       `tfsdk:"token_id"`
-	Username  types.String      `tfsdk:"username"`
-	RetiredAt timetypes.RFC3339 `tfsdk:"retired_at"`
-	RevokeAt  timetypes.RFC3339 `tfsdk:"revoke_at"`
-	ExpiresAt timetypes.RFC3339 `tfsdk:"expires_at"`
-	Status    types.String      `tfsdk:"status"`
-}
-
-var retiredTokenType = types.ObjectType{AttrTypes: map[string]attr.Type{
-	"token_id":   types.Int64Type,
-	"username":   types.StringType,
-	"retired_at": timetypes.RFC3339Type{},
-	"revoke_at":  timetypes.RFC3339Type{},
-	"expires_at": timetypes.RFC3339Type{},
-	"status":     types.StringType,
-}}
 
 // timeValue stores whole seconds in UTC; null for the zero time.
 func timeValue(t time.Time) timetypes.RFC3339 {
@@ -135,7 +88,7 @@ func stringValue(s string) types.String {
 }
 
 func factsValue(facts access.Facts) types.Object {
-	return types.ObjectValueMust(factsType, map[string]attr.Value{
+	return types.ObjectValueMust(factsType(), map[string]attr.Value{
 		"visibility":                      stringValue(facts.Visibility),
 		"container_registry_access_level": stringValue(facts.RegistryAccessLevel),
 		"auto_devops_enabled":             types.BoolPointerValue(facts.AutoDevOps),
@@ -145,19 +98,42 @@ func factsValue(facts access.Facts) types.Object {
 }
 
 // facts are what Read, or the creation, stored of GitLab's answer.
-func (m model) facts(ctx context.Context) (access.Facts, diag.Diagnostics) {
+func (m model) facts() access.Facts {
 	facts := access.Facts{ImagePrefix: m.ImagePrefix.ValueString()}
 	if m.Facts.IsNull() || m.Facts.IsUnknown() {
-		return facts, nil
+		return facts
 	}
-	var stored factsModel
-	diags := m.Facts.As(ctx, &stored, basetypes.ObjectAsOptions{})
-	facts.Visibility = stored.Visibility.ValueString()
-	facts.RegistryAccessLevel = stored.RegistryAccessLevel.ValueString()
-	facts.AutoDevOps = stored.AutoDevOpsEnabled.ValueBoolPointer()
-	facts.Archived = stored.Archived.ValueBool()
-	facts.DeletionScheduled = stored.DeletionScheduled.ValueBool()
-	return facts, diags
+	stored := nested(m.Facts.Attributes())
+	facts.Visibility = stored.text("visibility")
+	facts.RegistryAccessLevel = stored.text("container_registry_access_level")
+	facts.AutoDevOps = stored.flag("auto_devops_enabled").ValueBoolPointer()
+	facts.Archived = stored.flag("archived").ValueBool()
+	facts.DeletionScheduled = stored.flag("deletion_scheduled").ValueBool()
+	return facts
+}
+
+// nested are the attributes of a nested attribute. Their types are the schema's, so what
+// is not of the type asked for is not set.
+type nested map[string]attr.Value
+
+func (n nested) text(name string) string {
+	value, _ := n[name].(types.String)
+	return value.ValueString()
+}
+
+func (n nested) flag(name string) types.Bool {
+	value, _ := n[name].(types.Bool)
+	return value
+}
+
+func (n nested) time(name string) time.Time {
+	value, _ := n[name].(timetypes.RFC3339)
+	return timeOf(value)
+}
+
+func (n nested) id(name string) int64 {
+	value, _ := n[name].(types.Int64)
+	return value.ValueInt64()
 }
 
 func (m model) overrides() access.Overrides {
@@ -179,35 +155,37 @@ func daysOf(number types.Number) *int64 {
 }
 
 // rotation returns the rotation argument; false if part of it is unknown.
-func (m model) rotation(ctx context.Context) (access.Rotation, bool, diag.Diagnostics) {
+func (m model) rotation() (rotation access.Rotation, known bool) {
 	if m.Rotation.IsUnknown() || m.Permanent.IsUnknown() {
-		return access.Rotation{}, false, nil
+		return access.Rotation{}, false
 	}
-	if m.Rotation.IsNull() {
-		return access.Rotation{}, true, nil
+	attributes := m.Rotation.Attributes()
+	for name, into := range map[string]**int64{
+		"expiration_days": &rotation.ExpirationDays, "rotate_before_days": &rotation.RotateBeforeDays,
+		"overlap_days": &rotation.OverlapDays, "spread_days": &rotation.SpreadDays,
+	} {
+		value, _ := attributes[name].(types.Number)
+		if value.IsUnknown() {
+			return access.Rotation{}, false
+		}
+		*into = daysOf(value)
 	}
-	var r rotationModel
-	diags := m.Rotation.As(ctx, &r, basetypes.ObjectAsOptions{})
-	if r.ExpirationDays.IsUnknown() || r.RotateBeforeDays.IsUnknown() || r.OverlapDays.IsUnknown() || r.SpreadDays.IsUnknown() {
-		return access.Rotation{}, false, diags
-	}
-	return access.Rotation{
-		ExpirationDays:   daysOf(r.ExpirationDays),
-		RotateBeforeDays: daysOf(r.RotateBeforeDays),
-		OverlapDays:      daysOf(r.OverlapDays),
-		SpreadDays:       daysOf(r.SpreadDays),
-	}, true, diags
+	return rotation, true
 }
 
-func (m model) scopes(ctx context.Context) ([]string, diag.Diagnostics) {
+func (m model) scopes() []string {
 	var scopes []string
-	diags := m.Scopes.ElementsAs(ctx, &scopes, false)
+	for _, element := range m.Scopes.Elements() {
+		if scope, ok := element.(types.String); ok {
+			scopes = append(scopes, scope.ValueString())
+		}
+	}
 	slices.Sort(scopes)
-	return scopes, diags
+	return scopes
 }
 
 // record is what a state knows of its tokens.
-func (m model) record(ctx context.Context) (access.Record, diag.Diagnostics) {
+func (m model) record() access.Record {
 	record := access.Record{EndsAt: timeOf(m.EndsAt), Generation: m.Generation.ValueInt64()}
 	if !m.TokenID.IsNull() {
 		record.Current = &access.Token{
@@ -219,18 +197,15 @@ func (m model) record(ctx context.Context) (access.Record, diag.Diagnostics) {
 			SecretKnown: !m.Token.IsNull(),
 		}
 	}
-	var retired []retiredTokenModel
-	var diags diag.Diagnostics
-	if !m.RetiredTokens.IsNull() && !m.RetiredTokens.IsUnknown() {
-		diags = m.RetiredTokens.ElementsAs(ctx, &retired, false)
-	}
-	for _, t := range retired {
+	for _, element := range m.RetiredTokens.Elements() {
+		object, _ := element.(types.Object)
+		t := nested(object.Attributes())
 		record.Retired = append(record.Retired, access.RetiredToken{
-			ID: t.TokenID.ValueInt64(), Username: t.Username.ValueString(), RetiredAt: timeOf(t.RetiredAt), RevokeAt: timeOf(t.RevokeAt), ExpiresAt: timeOf(t.ExpiresAt),
-			Status: access.Status(t.Status.ValueString()),
+			ID: t.id("token_id"), Username: t.text("username"), Status: access.Status(t.text("status")),
+			RetiredAt: t.time("retired_at"), RevokeAt: t.time("revoke_at"), ExpiresAt: t.time("expires_at"),
 		})
 	}
-	return record, diags
+	return record
 }
 
 // setRecord writes everything of the record but the credentials.
@@ -246,9 +221,10 @@ func (m *model) setRecord(record access.Record) {
 }
 
 func retiredTokensValue(retired []access.RetiredToken) types.List {
+	typ := retiredTokenType()
 	elements := make([]attr.Value, 0, len(retired))
 	for _, t := range retired {
-		elements = append(elements, types.ObjectValueMust(retiredTokenType.AttrTypes, map[string]attr.Value{
+		elements = append(elements, types.ObjectValueMust(typ.AttrTypes, map[string]attr.Value{
 			"token_id":   types.Int64Value(t.ID),
 			"username":   stringValue(t.Username),
 			"retired_at": timeValue(t.RetiredAt),
@@ -257,7 +233,7 @@ func retiredTokensValue(retired []access.RetiredToken) types.List {
 			"status":     stringValue(string(t.Status)),
 		}))
 	}
-	return types.ListValueMust(retiredTokenType, elements)
+	return types.ListValueMust(typ, elements)
 }
 
 func idsValue(ids []int64) types.List {

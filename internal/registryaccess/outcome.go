@@ -97,7 +97,7 @@ func (a assessment) plannedRetired(m *model, state model) types.List {
 	case state.Required.IsNull() && a.record.Current == nil && a.record.Generation == 0:
 		return retiredTokensValue(nil)
 	case a.decision.Retires(), len(a.decision.Revoke) > 0 && !a.revocationsMustSucceed(*m, state):
-		return types.ListUnknown(retiredTokenType)
+		return types.ListUnknown(retiredTokenType())
 	}
 	remaining := a.record
 	for _, id := range a.decision.Revoke {

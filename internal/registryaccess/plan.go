@@ -25,9 +25,10 @@ func (r *Resource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReques
 		planDestroy(ctx, req, resp)
 		return
 	}
-	var plan, config model
-	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
-	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
+	plan, diags := resourceCodec().decode(ctx, req.Plan.Raw)
+	resp.Diagnostics.Append(diags...)
+	config, diags := resourceCodec().decode(ctx, req.Config.Raw)
+	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
@@ -38,8 +39,8 @@ func (r *Resource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReques
 		r.planCreate(ctx, plan, config, req.Config.Raw.IsFullyKnown(), resp)
 		return
 	}
-	var state model
-	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	state, diags := resourceCodec().decode(ctx, req.State.Raw)
+	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
@@ -51,8 +52,8 @@ func planDestroy(ctx context.Context, req resource.ModifyPlanRequest, resp *reso
 	if req.State.Raw.IsNull() {
 		return
 	}
-	var state model
-	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	state, diags := resourceCodec().decode(ctx, req.State.Raw)
+	resp.Diagnostics.Append(diags...)
 	n, diags := readNotes(ctx, req.Private)
 	resp.Diagnostics.Append(diags...)
 	warnDestroy(&resp.Diagnostics, "Revocation of all tokens", state, n.observed)
@@ -85,12 +86,12 @@ func (r *Resource) planCreate(ctx context.Context, plan, config model, known boo
 	if statesFacts(config) {
 		// Stated facts say that this run may change the project: what GitLab says
 		// now is then not what it will say.
-		p.set("facts", types.ObjectUnknown(factsType))
+		p.set("facts", types.ObjectUnknown(factsType()))
 	}
 	if !known {
 		return
 	}
-	a, diags, err := assess(ctx, plan, config, state, notes{})
+	a, diags, err := assess(plan, config, state, notes{})
 	resp.Diagnostics.Append(diags...)
 	if err != nil {
 		AddUndecidable(&resp.Diagnostics, plan.Project.ValueString(), err)
@@ -159,7 +160,7 @@ func (r *Resource) planUpdate(ctx context.Context, plan, config, state model, re
 		return
 	}
 
-	a, diags, err := assess(ctx, plan, config, state, n)
+	a, diags, err := assess(plan, config, state, n)
 	resp.Diagnostics.Append(diags...)
 	if err != nil {
 		AddUndecidable(&resp.Diagnostics, state.ProjectPath.ValueString(), err)
@@ -220,7 +221,7 @@ func unknownOutcome(config, state model) model {
 	m.TokenID, m.Token, m.DockerConfigJSON = types.Int64Unknown(), types.StringUnknown(), types.StringUnknown()
 	later := timetypes.NewRFC3339Unknown()
 	m.CreatedAt, m.ExpiresAt, m.RotateAt, m.EndsAt = later, later, later, later
-	m.RetiredTokens = types.ListUnknown(retiredTokenType)
+	m.RetiredTokens = types.ListUnknown(retiredTokenType())
 	m.Username = nextUsername(config, state)
 	return m
 }

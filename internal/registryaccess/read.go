@@ -20,8 +20,8 @@ import (
 // Read implements resource.Resource. It stores what GitLab says now and what is due by
 // GitLab's clock; what to do about it is for the plan to say.
 func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
-	var state model
-	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	state, diags := resourceCodec().decode(ctx, req.State.Raw)
+	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
@@ -37,8 +37,7 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 
-	record, diags := state.record(ctx)
-	resp.Diagnostics.Append(diags...)
+	record := state.record()
 	n, diags := readNotes(ctx, req.Private)
 	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
@@ -58,7 +57,9 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 	}
 	resp.Diagnostics.Append(writeObserved(ctx, req.Private, resp.Private, refresh.observed)...)
 	resp.Diagnostics.Append(writeOrigin(ctx, req.Private, resp.Private, r.gitlab.Root(), refresh.marks, refresh.record)...)
-	resp.Diagnostics.Append(resp.State.Set(ctx, refresh.state)...)
+	raw, diags := resourceCodec().encode(ctx, refresh.state)
+	resp.Diagnostics.Append(diags...)
+	resp.State.Raw = raw
 }
 
 // refresh is one Read while it runs.
@@ -92,7 +93,7 @@ func (r *refresh) run(ctx context.Context) (gone bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	r.update(ctx, project, seen)
+	r.update(project, seen)
 	if r.record.Current != nil {
 		warnInvalid(r.diags, r.state.ProjectPath.ValueString(), *r.record.Current, r.observed)
 	}
@@ -101,7 +102,7 @@ func (r *refresh) run(ctx context.Context) (gone bool, err error) {
 }
 
 // update writes what GitLab says into the state.
-func (r *refresh) update(ctx context.Context, project gitlab.Project, seen access.Sighting) {
+func (r *refresh) update(project gitlab.Project, seen access.Sighting) {
 	now, projectID := r.gitlab.Now(), project.ID
 	generated, chosen := r.state.Username.ValueString(), ""
 	if r.state.Username.IsNull() {
@@ -112,7 +113,7 @@ func (r *refresh) update(ctx context.Context, project gitlab.Project, seen acces
 	}
 
 	registryMissing := r.state.setProject(project, r.record.Current != nil)
-	r.updateExpiry(ctx, seen)
+	r.updateExpiry(seen)
 	r.record = r.record.Seen(now, seen)
 	observed := access.Observe(now, r.record, seen, generated)
 	if r.state.neverProven() {
@@ -148,13 +149,12 @@ func (r *refresh) update(ctx context.Context, project gitlab.Project, seen acces
 
 // updateExpiry takes the current token's expiry from GitLab's row, and the rotation
 // window from the arguments of the last apply.
-func (r *refresh) updateExpiry(ctx context.Context, seen access.Sighting) {
+func (r *refresh) updateExpiry(seen access.Sighting) {
 	if r.record.Current == nil {
 		return
 	}
 	row, found := seen.Find(r.record.Current.ID)
-	rotation, _, diags := r.state.rotation(ctx)
-	r.diags.Append(diags...)
+	rotation, _ := r.state.rotation()
 	schedule, err := access.NewSchedule(rotation, r.state.Permanent.ValueBool())
 	if !found || err != nil {
 		return

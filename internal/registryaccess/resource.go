@@ -70,14 +70,13 @@ func ClientOf(providerData any) (*gitlab.Client, diag.Diagnostics) {
 
 // ValidateConfig implements resource.ResourceWithValidateConfig.
 func (r *Resource) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
-	var config model
-	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
+	config, diags := resourceCodec().decode(ctx, req.Config.Raw)
+	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
 	validateTimeouts(config.Timeouts.Attributes(), &resp.Diagnostics)
-	rotation, known, diags := config.rotation(ctx)
-	resp.Diagnostics.Append(diags...)
+	rotation, known := config.rotation()
 	if !known || resp.Diagnostics.HasError() {
 		return
 	}
