@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
@@ -36,7 +37,13 @@ type Provider struct {
 	now     func() time.Time
 	pause   func(time.Duration) time.Duration
 	getenv  func(string) string
+	// client is nil while the configuration is not known.
+	client           atomic.Pointer[gitlab.Client]
+	withoutShortcuts bool
 }
+
+// typeName begins the names of the provider's objects.
+const typeName = "autodevops"
 
 // Option changes what a provider takes from its surroundings.
 type Option func(*Provider)
@@ -54,6 +61,10 @@ func WithEnvironment(getenv func(string) string) Option {
 	return func(p *Provider) { p.getenv = getenv }
 }
 
+// WithoutShortcuts leaves every call to the framework, to show that nothing but the
+// speed depends on them.
+func WithoutShortcuts() Option { return func(p *Provider) { p.withoutShortcuts = true } }
+
 // New returns a constructor of the provider, as the plugin server wants it.
 func New(version string, options ...Option) func() provider.Provider {
 	return func() provider.Provider {
@@ -67,7 +78,7 @@ func New(version string, options ...Option) func() provider.Provider {
 
 // Metadata implements provider.Provider.
 func (p *Provider) Metadata(_ context.Context, _ provider.MetadataRequest, resp *provider.MetadataResponse) {
-	resp.TypeName = "autodevops"
+	resp.TypeName = typeName
 	resp.Version = p.version
 }
 
@@ -149,6 +160,7 @@ func (p *Provider) Configure(ctx context.Context, req provider.ConfigureRequest,
 			return
 		}
 	}
+	p.client.Store(client)
 	resp.ResourceData = client
 	resp.DataSourceData = client
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
+
+	"github.com/autodevops/terraform-provider-autodevops/internal/registryaccess"
 )
 
 // Address of the provider, with a host because CLIs have different default ones.
@@ -24,16 +26,25 @@ func Serve(debug bool, version string, options ...Option) error {
 	return tf6server.Serve(Address, func() tfprotov6.ProviderServer { return NewServer(New(version, options...)()) }, serve...)
 }
 
-// NewServer serves the provider with protocol 6. It is the framework's server, with
-// one thing added: the framework keeps the cancel function of each call, and so the
-// call's context with its loggers, until the process ends (v1.19.0). Here what it
-// keeps is let go when the call is over.
+// NewServer serves the provider with protocol 6. It is the framework's server with two
+// things added. The framework keeps the cancel function of each call, and so the call's
+// context with its loggers, until the process ends (v1.19.0); here what it keeps is let
+// go when the call is over. And what every plan asks for every resource is answered by
+// registryaccess.Shortcut where that can, unless WithoutShortcuts says otherwise.
 func NewServer(p provider.Provider) tfprotov6.ProviderServer {
-	return server{providerserver.NewProtocol6(p)()}
+	s := server{ProviderServer: providerserver.NewProtocol6(p)()}
+	if ours, ok := p.(*Provider); ok && !ours.withoutShortcuts {
+		s.shortcut = registryaccess.Shortcut{TypeName: typeName + "_registry_access", Client: ours.client.Load}
+	}
+	return s
 }
 
 // server covers the calls that come once for each resource.
-type server struct{ tfprotov6.ProviderServer }
+type server struct {
+	tfprotov6.ProviderServer
+
+	shortcut registryaccess.Shortcut
+}
 
 // ValidateResourceConfig implements tfprotov6.ProviderServer.
 func (s server) ValidateResourceConfig(ctx context.Context, req *tfprotov6.ValidateResourceConfigRequest) (*tfprotov6.ValidateResourceConfigResponse, error) {
@@ -52,11 +63,17 @@ func (s server) UpgradeResourceIdentity(ctx context.Context, req *tfprotov6.Upgr
 
 // ReadResource implements tfprotov6.ProviderServer.
 func (s server) ReadResource(ctx context.Context, req *tfprotov6.ReadResourceRequest) (*tfprotov6.ReadResourceResponse, error) {
+	if resp := s.shortcut.ReadResource(ctx, req); resp != nil {
+		return resp, nil
+	}
 	return during(ctx, req, s.ProviderServer.ReadResource)
 }
 
 // PlanResourceChange implements tfprotov6.ProviderServer.
 func (s server) PlanResourceChange(ctx context.Context, req *tfprotov6.PlanResourceChangeRequest) (*tfprotov6.PlanResourceChangeResponse, error) {
+	if resp := s.shortcut.PlanResourceChange(ctx, req); resp != nil {
+		return resp, nil
+	}
 	return during(ctx, req, s.ProviderServer.PlanResourceChange)
 }
 

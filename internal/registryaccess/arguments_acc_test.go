@@ -31,7 +31,7 @@ func TestAccArguments_thatMakeTheTokenAnotherOneRotateIt(t *testing.T) {
 		"shorter lifetime":    {`rotation = { expiration_days = 90 }`, `would outlive the new limit of 90 days\.$`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newScene(t)
+			s := newFixture(t)
 			id := statecheck.CompareValue(compare.ValuesDiffer())
 			s.run(
 				resource.TestStep{Config: s.config(), ConfigStateChecks: []statecheck.StateCheck{id.AddStateValue(address, at("token_id"))}},
@@ -61,7 +61,7 @@ func TestAccArguments_thatConcernNoTokenLeaveItAlone(t *testing.T) {
 		"the same visibility": `visibility = "private"`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newScene(t)
+			s := newFixture(t)
 			same := statecheck.CompareValue(compare.ValuesSame())
 			config := s.config(arguments)
 			if name == "id instead of path" {
@@ -81,7 +81,7 @@ func TestAccArguments_thatConcernNoTokenLeaveItAlone(t *testing.T) {
 }
 
 func TestAccArguments_windowMovesNowAndCountsFromTheNextPlan(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	s.run(
 		resource.TestStep{Config: s.config()},
 		resource.TestStep{
@@ -98,7 +98,7 @@ func TestAccArguments_windowMovesNowAndCountsFromTheNextPlan(t *testing.T) {
 }
 
 func TestAccArguments_permanent(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	s.run(
 		resource.TestStep{
 			Config:            s.config(`permanent = true`),
@@ -117,7 +117,7 @@ func TestAccArguments_permanent(t *testing.T) {
 }
 
 func TestAccArguments_noOverlapRevokesAfterTheProof(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	const none = `rotation = { overlap_days = 0 }`
 	s.run(
 		resource.TestStep{Config: s.config(none)},
@@ -141,7 +141,7 @@ func TestAccArguments_noOverlapRevokesAfterTheProof(t *testing.T) {
 }
 
 func TestAccArguments_invalid(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	var steps []resource.TestStep
 	for arguments, message := range map[string]string{
 		`mode = "sometimes"`:                                        `value must be one of`,
@@ -197,7 +197,7 @@ func TestAccArguments_invalidOnceKnown(t *testing.T) {
 		`rotate_when_changed = { later = terraform_data.later.output.none }`: `Null Map Value`,
 	} {
 		t.Run(message, func(t *testing.T) {
-			s := newScene(t)
+			s := newFixture(t)
 			input := `{ none = null }`
 			if strings.Contains(arguments, "spread_days") {
 				input = `9223372036854775807`
@@ -214,7 +214,7 @@ func TestAccArguments_invalidOnceKnown(t *testing.T) {
 }
 
 func TestAccProject_renameIsNoChange(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	same := statecheck.CompareValue(compare.ValuesSame())
 	s.run(
 		resource.TestStep{Config: s.config(), ConfigStateChecks: []statecheck.StateCheck{same.AddStateValue(address, at("token_id"))}},
@@ -232,7 +232,7 @@ func TestAccProject_renameIsNoChange(t *testing.T) {
 }
 
 func TestAccProject_anotherOneReplaces(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	other := s.gitlab.CreateProject("acme/other", gitlabtest.ProjectOptions{})
 	s.gitlab.SetRole(other, s.maintainer, gitlabtest.Maintainer)
 	s.run(
@@ -248,7 +248,7 @@ func TestAccProject_anotherOneReplaces(t *testing.T) {
 }
 
 func TestAccProject_missingAtCreation(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	s.run(resource.TestStep{
 		Config:      s.configFor(`"acme/nowhere"`),
 		ExpectError: says("If Terraform creates the project, reference that resource's attributes here"),
@@ -258,7 +258,7 @@ func TestAccProject_missingAtCreation(t *testing.T) {
 // TestAccProject_inTheSameRun: the arguments are what another resource of the run
 // will make true.
 func TestAccProject_inTheSameRun(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	config := func(visibility string) string {
 		return s.config(`visibility = terraform_data.project.output`) + `
 resource "terraform_data" "project" { input = "` + visibility + `" }
@@ -285,7 +285,7 @@ resource "terraform_data" "project" { input = "` + visibility + `" }
 }
 
 func TestAccFacts_argumentThatContradictsGitLab(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	s.run(
 		resource.TestStep{Config: s.config(`auto_devops_enabled = false`), ExpectError: says("but GitLab says that it is (auto_devops_private)")},
 		resource.TestStep{Config: s.config()},
@@ -299,7 +299,7 @@ func TestAccFacts_argumentThatContradictsGitLab(t *testing.T) {
 }
 
 func TestAccFacts_argumentThatAddsANeed(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	s.gitlab.SetGroupAutoDevOps(s.group, gitlabtest.False)
 	s.run(resource.TestStep{
 		Config:            s.config(`auto_devops_enabled = true`),
@@ -310,7 +310,7 @@ func TestAccFacts_argumentThatAddsANeed(t *testing.T) {
 
 // TestAccFacts_hiddenFlag: below Maintainer, the missing flag must never read as "off".
 func TestAccFacts_hiddenFlag(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	s.token = s.gitlab.CreateAccessToken(s.gitlab.TokenManager(s.project), "api")
 	s.run(
 		resource.TestStep{Config: s.config(), ExpectError: says("it hides auto_devops_enabled from users below the Maintainer role")},
@@ -335,7 +335,7 @@ func TestAccFacts_hiddenFlag(t *testing.T) {
 }
 
 func TestAccMode_keepWindsDownInsteadOfDyingInTheSecret(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	const keep = `on_not_required = "keep"`
 	s.run(
 		resource.TestStep{Config: s.config(keep)},
@@ -358,7 +358,7 @@ func TestAccMode_keepWindsDownInsteadOfDyingInTheSecret(t *testing.T) {
 }
 
 func TestAccRegistry_hostChanges(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	same := statecheck.CompareValue(compare.ValuesSame())
 	s.run(
 		resource.TestStep{Config: s.config(), ConfigStateChecks: []statecheck.StateCheck{same.AddStateValue(address, at("token"))}},
@@ -376,7 +376,7 @@ func TestAccRegistry_hostChanges(t *testing.T) {
 }
 
 func TestAccRegistry_missingHoldsEverything(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	s.run(
 		resource.TestStep{Config: s.config()},
 		resource.TestStep{
@@ -395,7 +395,7 @@ func TestAccRegistry_missingHoldsEverything(t *testing.T) {
 }
 
 func TestAccData_assessesWithoutManaging(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	s.gitlab.SaveAutoDevOps(s.project, gitlabtest.True)
 	dead := s.gitlab.CreateDeployToken(s.project, "gitlab-deploy-token", "old", s.gitlab.Clock.Now(), "read_registry")
 	s.gitlab.RevokeInSettings(dead.ID)

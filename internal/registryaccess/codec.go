@@ -48,6 +48,11 @@ var resourceCodec = sync.OnceValue(func() *codec {
 	return c
 })
 
+// field is one attribute of a model by its index.
+func (m model) field(index int) attr.Value {
+	return reflect.ValueOf(m).Field(index).Interface().(attr.Value) //nolint:forcetypeassert // every field of a model is one
+}
+
 // attributeTypes are the types of the attributes of a nested attribute.
 func (c *codec) attributeTypes(name string) map[string]attr.Type {
 	for _, field := range c.fields {
@@ -86,9 +91,8 @@ func (c *codec) decode(ctx context.Context, raw tftypes.Value) (m model, diags d
 // encode writes an object.
 func (c *codec) encode(ctx context.Context, m model) (raw tftypes.Value, diags diag.Diagnostics) {
 	values := make(map[string]tftypes.Value, len(c.fields))
-	from := reflect.ValueOf(m)
 	for _, field := range c.fields {
-		value, err := from.Field(field.index).Interface().(attr.Value).ToTerraformValue(ctx) //nolint:forcetypeassert // every field of a model is one
+		value, err := m.field(field.index).ToTerraformValue(ctx)
 		if err != nil {
 			diags.AddError("Cannot write the values of the resource", fmt.Sprintf("%s: %v", field.name, err))
 			return raw, diags

@@ -49,11 +49,11 @@ func (d *driver) coverage(values arguments) (got map[string]any, diags []*tfprot
 	if err != nil {
 		d.Fatal(err)
 	}
-	return plain(d.T, value).(map[string]any), resp.Diagnostics
+	return plain(d.TB, value).(map[string]any), resp.Diagnostics
 }
 
 // plain turns a value into Go's own.
-func plain(t *testing.T, value tftypes.Value) any {
+func plain(t testing.TB, value tftypes.Value) any {
 	t.Helper()
 	must := func(err error) {
 		if err != nil {

@@ -15,17 +15,17 @@ import (
 
 func TestAccDrift_deadTokensAreReplacedAtOnce(t *testing.T) {
 	for name, c := range map[string]struct {
-		kill  func(s *scene)
+		kill  func(s *fixture)
 		story string
 		// retired: a list can lag and a clock can be wrong, so the row is left alone for the overlap.
 		retired int
 	}{
-		"deleted": {func(s *scene) { s.gitlab.DeleteDeployToken(s.gitlab.Tokens(s.project)[0].ID) }, `^Replaced: token [0-9]+ was deleted in GitLab\.$`, 1},
-		"revoked": {func(s *scene) { s.gitlab.RevokeInSettings(s.gitlab.Tokens(s.project)[0].ID) }, `^Replaced: token [0-9]+ was revoked in GitLab\.$`, 0},
-		"expired": {func(s *scene) { s.gitlab.Clock.AdvanceDays(400) }, `^Replaced: token [0-9]+ expired on 2027-01-15\.$`, 1},
+		"deleted": {func(s *fixture) { s.gitlab.DeleteDeployToken(s.gitlab.Tokens(s.project)[0].ID) }, `^Replaced: token [0-9]+ was deleted in GitLab\.$`, 1},
+		"revoked": {func(s *fixture) { s.gitlab.RevokeInSettings(s.gitlab.Tokens(s.project)[0].ID) }, `^Replaced: token [0-9]+ was revoked in GitLab\.$`, 0},
+		"expired": {func(s *fixture) { s.gitlab.Clock.AdvanceDays(400) }, `^Replaced: token [0-9]+ expired on 2027-01-15\.$`, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newScene(t)
+			s := newFixture(t)
 			s.run(
 				resource.TestStep{Config: s.config()},
 				resource.TestStep{
@@ -174,7 +174,7 @@ func TestDrift_interruptedApplies(t *testing.T) {
 // other's tokens alone, and name them.
 func TestTwoStates(t *testing.T) {
 	a := newDriver(t)
-	b := &driver{scene: a.scene}
+	b := &driver{fixture: a.fixture}
 	b.load()
 	a.mustApply(nil)
 	p := b.planChange(nil)
@@ -209,7 +209,7 @@ func tokenOf(d *driver) int64 {
 }
 
 func TestAccDrift_projectGoneInARealRun(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	s.run(
 		resource.TestStep{Config: s.config()},
 		resource.TestStep{PreConfig: func() { s.gitlab.DeleteProject(s.project) }, Config: s.config(), ExpectError: says("404 Project Not Found")},
@@ -218,7 +218,7 @@ func TestAccDrift_projectGoneInARealRun(t *testing.T) {
 
 // TestAccProvider_unknownAtPlan: an access in state is planned without a client.
 func TestAccProvider_unknownAtPlan(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	config := func(round string) string {
 		known := fmt.Sprintf("token    = %q", s.token)
 		return strings.Replace(s.config(), known, "token    = terraform_data.token.output", 1) + fmt.Sprintf(`

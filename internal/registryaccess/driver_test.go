@@ -18,7 +18,7 @@ const typeName = "autodevops_registry_access"
 // rules that the real core checks. It sees what the CLI harness cannot: warnings,
 // and what is left after an error.
 type driver struct {
-	*scene
+	*fixture
 
 	resource *tfprotov6.Schema
 	provider *tfprotov6.Schema
@@ -38,8 +38,8 @@ type arguments map[string]any
 
 func newDriver(t *testing.T) *driver {
 	t.Helper()
-	s := newScene(t)
-	d := &driver{scene: s}
+	s := newFixture(t)
+	d := &driver{fixture: s}
 	d.load()
 	return d
 }
@@ -70,7 +70,11 @@ func (d *driver) configured() tfprotov6.ProviderServer {
 	if d.running != nil {
 		return d.running
 	}
-	server := d.server()
+	return d.configure(d.server())
+}
+
+func (d *driver) configure(server tfprotov6.ProviderServer) tfprotov6.ProviderServer {
+	d.Helper()
 	config := d.object(d.provider.ValueType(), arguments{"base_url": d.gitlab.URL, "token": d.token})
 	resp, err := server.ConfigureProvider(d.Context(), &tfprotov6.ConfigureProviderRequest{Config: d.encode(config)})
 	if err != nil || len(resp.Diagnostics) > 0 {

@@ -268,11 +268,11 @@ func TestGuard_refreshAfterACreationChangesNothing(t *testing.T) {
 }
 
 // newDriverIn is a driver inside a test that is already parallel.
-func newDriverIn(t *testing.T) *driver {
+func newDriverIn(t testing.TB) *driver {
 	t.Helper()
-	s := &scene{T: t, gitlab: gitlabtest.New(t)}
-	s.furnish()
-	d := &driver{scene: s}
+	s := &fixture{TB: t, gitlab: gitlabtest.New(t)}
+	s.populate()
+	d := &driver{fixture: s}
 	d.load()
 	return d
 }

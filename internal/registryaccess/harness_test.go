@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
@@ -30,10 +29,10 @@ const (
 	consumer = "terraform_data.secret"
 )
 
-// scene is one GitLab with one private project below a group with Auto DevOps on,
+// fixture is one GitLab with one private project below a group with Auto DevOps on,
 // which nobody ever saved: the gap that GitLab's own token leaves.
-type scene struct {
-	*testing.T
+type fixture struct {
+	testing.TB
 
 	gitlab     *gitlabtest.Server
 	project    *gitlabtest.Project
@@ -44,45 +43,55 @@ type scene struct {
 	ahead time.Duration
 }
 
-// newScene starts a scene. It runs in parallel with others.
-func newScene(t *testing.T, opts ...gitlabtest.Option) *scene {
+// newFixture starts a fixture. It runs in parallel with others.
+func newFixture(t *testing.T, opts ...gitlabtest.Option) *fixture {
 	t.Helper()
 	t.Parallel()
-	s := &scene{T: t, gitlab: gitlabtest.New(t, opts...)}
-	s.furnish()
+	s := &fixture{TB: t, gitlab: gitlabtest.New(t, opts...)}
+	s.populate()
 	return s
 }
 
-func (s *scene) furnish() {
+func (s *fixture) populate() {
 	s.group = s.gitlab.CreateGroup("acme", gitlabtest.GroupOptions{AutoDevOps: gitlabtest.True})
 	s.project = s.gitlab.CreateProject("acme/shop", gitlabtest.ProjectOptions{})
 	s.maintainer = s.gitlab.Maintainer(s.project)
 	s.token = s.gitlab.CreateAccessToken(s.maintainer, "api")
 }
 
-// factories serve the provider in this process, on the scene's clock.
-func (s *scene) factories() map[string]func() (tfprotov6.ProviderServer, error) {
+// factories serve the provider in this process, on the fixture's clock.
+func (s *fixture) factories() map[string]func() (tfprotov6.ProviderServer, error) {
 	return map[string]func() (tfprotov6.ProviderServer, error){
-		"autodevops": providerserver.NewProtocol6WithError(provider.New("test",
-			provider.WithClock(func() time.Time { return s.gitlab.Clock.Now().Add(s.ahead) }),
-			provider.WithPause(func(time.Duration) time.Duration { return 0 }),
-			provider.WithEnvironment(func(string) string { return "" }),
-		)()),
+		"autodevops": func() (tfprotov6.ProviderServer, error) { return s.serve(), nil },
 	}
 }
 
+// serve is the server that is shipped, on the fixture's clock.
+func (s *fixture) serve(more ...provider.Option) tfprotov6.ProviderServer {
+	options := []provider.Option{
+		provider.WithClock(func() time.Time { return s.gitlab.Clock.Now().Add(s.ahead) }),
+		provider.WithPause(func(time.Duration) time.Duration { return 0 }),
+		provider.WithEnvironment(func(string) string { return "" }),
+	}
+	return provider.NewServer(provider.New("test", append(options, more...)...)())
+}
+
 // run drives the steps through a real CLI.
-func (s *scene) run(steps ...resource.TestStep) {
+func (s *fixture) run(steps ...resource.TestStep) {
 	s.Helper()
 	s.runWith(resource.TestCase{}, steps...)
 }
 
-func (s *scene) runWith(c resource.TestCase, steps ...resource.TestStep) {
+func (s *fixture) runWith(c resource.TestCase, steps ...resource.TestStep) {
 	s.Helper()
-	requireCLI(s.T)
+	requireCLI(s.TB)
 	c.ProtoV6ProviderFactories = s.factories()
 	c.Steps = steps
-	resource.UnitTest(s.T, c)
+	t, isTest := s.TB.(*testing.T)
+	if !isTest {
+		s.Fatal("the CLI harness runs in tests only")
+	}
+	resource.UnitTest(t, c)
 }
 
 // planWithoutRefresh makes every plan of a test case one with -refresh=false.
@@ -92,7 +101,7 @@ func planWithoutRefresh() *resource.AdditionalCLIOptions {
 
 // requireCLI skips without a CLI, unless the environment says that there must be
 // one. Without it the harness would try to download one and end the process.
-func requireCLI(t *testing.T) {
+func requireCLI(t testing.TB) {
 	t.Helper()
 	if os.Getenv("TF_ACC_TERRAFORM_PATH") != "" {
 		return
@@ -129,11 +138,11 @@ func cliVersion(t *testing.T) string {
 
 // config is a configuration with the resource, its arguments besides project, and
 // a consumer that changes whenever a Kubernetes Secret would.
-func (s *scene) config(arguments ...string) string {
+func (s *fixture) config(arguments ...string) string {
 	return s.configFor(`"acme/shop"`, arguments...)
 }
 
-func (s *scene) configFor(project string, arguments ...string) string {
+func (s *fixture) configFor(project string, arguments ...string) string {
 	return fmt.Sprintf(`
 provider "autodevops" {
   base_url = %q
@@ -216,7 +225,7 @@ func null() knownvalue.Check          { return knownvalue.Null() }
 func length(n int) knownvalue.Check { return knownvalue.ListSizeExact(n) }
 
 // check asserts something about the world after a step.
-func (s *scene) check(do func() error) resource.TestCheckFunc {
+func (s *fixture) check(do func() error) resource.TestCheckFunc {
 	return func(*terraform.State) error { return do() }
 }
 
@@ -236,7 +245,7 @@ func TestMain(m *testing.M) {
 }
 
 // active wants exactly so many working tokens.
-func (s *scene) active(n int) resource.TestCheckFunc {
+func (s *fixture) active(n int) resource.TestCheckFunc {
 	return func(*terraform.State) error {
 		if got := s.gitlab.ActiveTokens(s.project); len(got) != n {
 			return fmt.Errorf("GitLab has %d working tokens, want %d", len(got), n)
@@ -246,7 +255,7 @@ func (s *scene) active(n int) resource.TestCheckFunc {
 }
 
 // published wants the state's credentials to pull now.
-func (s *scene) published() resource.TestCheckFunc {
+func (s *fixture) published() resource.TestCheckFunc {
 	return func(state *terraform.State) error {
 		attributes := state.RootModule().Resources[address].Primary.Attributes
 		username, password := credentials(attributes["docker_config_json"])

@@ -20,7 +20,7 @@ import (
 )
 
 // importConfig declares the import in the configuration.
-func (s *scene) importConfig(id string, arguments ...string) string {
+func (s *fixture) importConfig(id string, arguments ...string) string {
 	return s.config(arguments...) + fmt.Sprintf(`
 import {
   to = autodevops_registry_access.shop
@@ -32,7 +32,7 @@ import {
 // TestAccImport_takesOverWithoutDowntime: the secret of GitLab's own token cannot
 // be read back, so the first apply replaces it and lets both live for the overlap.
 func TestAccImport_takesOverWithoutDowntime(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	s.gitlab.SaveAutoDevOps(s.project, gitlabtest.True)
 	own := s.gitlab.Tokens(s.project)[0]
 	s.run(
@@ -59,7 +59,7 @@ func TestAccImport_takesOverWithoutDowntime(t *testing.T) {
 }
 
 func TestAccImport_forms(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	ours := s.gitlab.CreateDeployToken(s.project, access.DefaultName, "a", time.Time{}, "read_registry")
 	s.gitlab.CreateDeployToken(s.project, access.GitLabName, "b", time.Time{}, "read_registry")
 	other := s.gitlab.CreateDeployToken(s.project, "other", "c", time.Time{}, "read_registry", "read_repository")
@@ -69,7 +69,7 @@ func TestAccImport_forms(t *testing.T) {
 	}
 	for id, token := range wanted {
 		t.Run(id, func(t *testing.T) {
-			d := &driver{scene: &scene{T: t, gitlab: s.gitlab, project: s.project, token: s.token}}
+			d := &driver{fixture: &fixture{TB: t, gitlab: s.gitlab, project: s.project, token: s.token}}
 			d.load()
 			if !d.importState(id) {
 				t.Fatalf("import failed: %v", describe(d.last))
@@ -85,7 +85,7 @@ func TestAccImport_forms(t *testing.T) {
 }
 
 func TestAccImport_refusals(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	make2 := func(p *gitlabtest.Project) {
 		s.gitlab.CreateDeployToken(p, access.DefaultName, "a", time.Time{}, "read_registry")
 		s.gitlab.CreateDeployToken(p, access.DefaultName, "b", time.Time{}, "read_registry")
@@ -118,7 +118,7 @@ func TestAccImport_refusals(t *testing.T) {
 			access.DefaultName, ids[0].ID, ids[0].Username, ids[1].ID, ids[1].Username),
 	} {
 		t.Run(id, func(t *testing.T) {
-			d := &driver{scene: &scene{T: t, gitlab: s.gitlab, project: s.project, token: s.token}}
+			d := &driver{fixture: &fixture{TB: t, gitlab: s.gitlab, project: s.project, token: s.token}}
 			d.load()
 			if d.importState(id) {
 				t.Fatal("imported")
@@ -162,7 +162,7 @@ func TestAccIdentity(t *testing.T) {
 	if version := cliVersion(t); !newerThan112.MatchString(version) {
 		t.Skipf("%s knows no resource identities", version)
 	}
-	s := newScene(t)
+	s := newFixture(t)
 	own := s.gitlab.CreateDeployToken(s.project, "pull-secret", "a", time.Time{}, "read_registry")
 	identity := func(name string) statecheck.StateCheck {
 		return statecheck.ExpectIdentity(address, map[string]knownvalue.Check{"project_id": number(s.project.ID), "name": text(name)})

@@ -36,7 +36,7 @@ func TestAccKilled(t *testing.T) {
 	if _, err := os.Stat("/proc/self/exe"); err != nil {
 		t.Skip("needs /proc to find the provider's process")
 	}
-	s := newScene(t, gitlabtest.WithClock(gitlabtest.NewClock(time.Now())))
+	s := newFixture(t, gitlabtest.WithClock(gitlabtest.NewClock(time.Now())))
 	w := newWorkspace(s)
 	kill := false
 	s.gitlab.OnRequest(func(r gitlabtest.Request) {

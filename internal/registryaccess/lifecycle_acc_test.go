@@ -29,7 +29,7 @@ func credentials(config string) (username, password string) {
 }
 
 func TestAccLifecycle_createRotateRevoke(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	s.run(
 		resource.TestStep{
 			Config: s.config(),
@@ -95,7 +95,7 @@ func TestAccLifecycle_createRotateRevoke(t *testing.T) {
 }
 
 func TestAccLifecycle_windDownCancelledThenEnded(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	s.run(
 		resource.TestStep{Config: s.config(), Check: s.published()},
 		resource.TestStep{
@@ -149,7 +149,7 @@ func TestAccLifecycle_windDownCancelledThenEnded(t *testing.T) {
 }
 
 func TestAccLifecycle_projectTurnsPublic(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	s.run(
 		resource.TestStep{Config: s.config()},
 		resource.TestStep{

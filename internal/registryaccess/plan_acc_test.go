@@ -40,7 +40,7 @@ func TestAccSavedPlan_acrossEveryBoundary(t *testing.T) {
 		"a wider window that opens at once":          {300, 1, `rotation = { rotate_before_days = 100 }`, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newScene(t)
+			s := newFixture(t)
 			const extra = "\nresource \"terraform_data\" \"secret2\" { input = timestamp() }\n"
 			s.run(
 				resource.TestStep{Config: s.config() + extra, ExpectNonEmptyPlan: true},
@@ -57,7 +57,7 @@ func TestAccSavedPlan_acrossEveryBoundary(t *testing.T) {
 
 func TestAccSavedPlan_projectChangesBeforeTheApply(t *testing.T) {
 	t.Run("a creation fails closed", func(t *testing.T) {
-		s := newScene(t)
+		s := newFixture(t)
 		s.run(resource.TestStep{
 			Config:           s.config(),
 			ConfigPlanChecks: expect(during(func() { s.gitlab.SetVisibility(s.project, "public") })),
@@ -67,16 +67,16 @@ func TestAccSavedPlan_projectChangesBeforeTheApply(t *testing.T) {
 			t.Error("a token was minted")
 		}
 	})
-	for name, change := range map[string]func(s *scene){
-		"private again, Auto DevOps off": func(s *scene) {
+	for name, change := range map[string]func(s *fixture){
+		"private again, Auto DevOps off": func(s *fixture) {
 			s.gitlab.SetVisibility(s.project, "private")
 			s.gitlab.SetGroupAutoDevOps(s.group, gitlabtest.False)
 		},
-		"private again, needed":     func(s *scene) { s.gitlab.SetVisibility(s.project, "private") },
-		"the registry goes missing": func(s *scene) { s.gitlab.SetRegistryEnabled(false) },
+		"private again, needed":     func(s *fixture) { s.gitlab.SetVisibility(s.project, "private") },
+		"the registry goes missing": func(s *fixture) { s.gitlab.SetRegistryEnabled(false) },
 	} {
 		t.Run("a withdrawal fails closed: "+name, func(t *testing.T) {
-			s := newScene(t)
+			s := newFixture(t)
 			s.run(
 				resource.TestStep{Config: s.config()},
 				resource.TestStep{
@@ -93,7 +93,7 @@ func TestAccSavedPlan_projectChangesBeforeTheApply(t *testing.T) {
 // TestAccPlan_withoutRefresh: the window opens although no Read tells of it, and a
 // stale verdict does nothing.
 func TestAccPlan_withoutRefresh(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	noRefresh := resource.TestStep{
 		Config:           s.config(),
 		ConfigPlanChecks: expect(plans("generation", number(2))),

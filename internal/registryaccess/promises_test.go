@@ -185,20 +185,20 @@ func TestDestroy_anotherGitLab(t *testing.T) {
 	d.mustApply(nil)
 	d.mustApply(round("1"))
 	elsewhere := gitlabtest.New(t)
-	there := &scene{T: t, gitlab: elsewhere}
-	there.furnish()
+	there := &fixture{TB: t, gitlab: elsewhere}
+	there.populate()
 	for range 2 {
 		elsewhere.CreateDeployToken(there.project, access.DefaultName, access.NewUsername(there.project.ID), time.Time{}, "read_registry")
 	}
-	here := d.scene
-	d.scene = there
+	here := d.fixture
+	d.fixture = there
 	if d.destroy() || d.state.IsNull() || len(elsewhere.ActiveTokens(there.project)) != 2 {
 		t.Errorf("tokens of another GitLab were deleted, or the destroy succeeded: %v", describe(d.last))
 	}
 	if d.apply(d.planChange(round("2"))) || elsewhere.CountRequests(postToken) != 0 {
 		t.Error("a token was minted in another GitLab")
 	}
-	d.scene = here
+	d.fixture = here
 	if !d.destroy() || len(d.gitlab.ActiveTokens(d.project)) != 0 {
 		t.Errorf("the right GitLab: %v", describe(d.last))
 	}
@@ -207,27 +207,27 @@ func TestDestroy_anotherGitLab(t *testing.T) {
 // TestRead_anotherGitLab: the state is about a project by number, and base_url leads to
 // another GitLab on which that number is another project, or none.
 func TestRead_anotherGitLab(t *testing.T) {
-	for name, prepare := range map[string]func(s *scene){
-		"another project":  func(s *scene) { s.furnish(); s.gitlab.RenameProject(s.project, "acme/elsewhere") },
-		"the same by name": func(s *scene) { s.furnish() },
-		"no such project":  func(s *scene) { s.furnish(); s.gitlab.DeleteProject(s.project) },
+	for name, prepare := range map[string]func(s *fixture){
+		"another project":  func(s *fixture) { s.populate(); s.gitlab.RenameProject(s.project, "acme/elsewhere") },
+		"the same by name": func(s *fixture) { s.populate() },
+		"no such project":  func(s *fixture) { s.populate(); s.gitlab.DeleteProject(s.project) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDriver(t)
 			args := arguments{"project": itoa(d.project.ID)}
 			d.mustApply(args)
 			before := d.state
-			there := &scene{T: t, gitlab: gitlabtest.New(t)}
+			there := &fixture{TB: t, gitlab: gitlabtest.New(t)}
 			prepare(there)
-			here := d.scene
-			d.scene = there
+			here := d.fixture
+			d.fixture = there
 			if d.refresh() || !d.state.Equal(before) {
 				t.Fatalf("another GitLab was believed: %v", describe(d.last))
 			}
 			if got := fmt.Sprint(describe(d.last)); !containsAll(got, here.gitlab.URL, there.gitlab.URL) {
 				t.Errorf("says %s", got)
 			}
-			d.scene = here
+			d.fixture = here
 			d.mustBeSettled(args)
 		})
 	}
@@ -311,7 +311,7 @@ func TestImport_tokensOfAnotherState(t *testing.T) {
 	d := newDriver(t)
 	d.mustApply(nil)
 	own := d.gitlab.Tokens(d.project)[0]
-	other := &driver{scene: d.scene}
+	other := &driver{fixture: d.fixture}
 	other.load()
 	form := fmt.Sprintf("%s:%d", "acme/shop", own.ID)
 	if other.importState("acme/shop") || !strings.Contains(fmt.Sprint(describe(other.last)), form) {
@@ -323,7 +323,7 @@ func TestImport_tokensOfAnotherState(t *testing.T) {
 	}
 	// GitLab's own token is a candidate beside it.
 	d.gitlab.SaveAutoDevOps(d.project, gitlabtest.True)
-	third := &driver{scene: d.scene}
+	third := &driver{fixture: d.fixture}
 	third.load()
 	if third.importState("acme/shop") {
 		t.Error("a token of the first name hides behind GitLab's own")
@@ -335,7 +335,7 @@ func TestImport_tokensOfAnotherState(t *testing.T) {
 func TestReplace_ownTokens(t *testing.T) {
 	d := newDriver(t)
 	d.mustApply(nil)
-	fresh := &driver{scene: d.scene}
+	fresh := &driver{fixture: d.fixture}
 	fresh.load()
 	p := fresh.planChange(nil)
 	if got := fmt.Sprint(describe(p.diagnostics)); !containsAll(got, "the object that this plan replaces") || strings.Contains(got, "Revoke them") {
@@ -507,7 +507,7 @@ func TestCrowd(t *testing.T) {
 	server := d.configured()
 	var crowd [25]*driver
 	for i := range crowd {
-		crowd[i] = &driver{scene: d.scene, running: server}
+		crowd[i] = &driver{fixture: d.fixture, running: server}
 		crowd[i].load()
 	}
 	for _, step := range []func(c *driver, args arguments) bool{

@@ -31,35 +31,56 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 	if r.gitlab == nil {
 		return
 	}
+	next, result := readState(ctx, r.gitlab, state, req.Private, resp.Private, &resp.Diagnostics)
+	switch result {
+	case readFailed:
+	case readGone:
+		resp.State.RemoveResource(ctx)
+	case readDone:
+		raw, diags := resourceCodec().encode(ctx, next)
+		resp.Diagnostics.Append(diags...)
+		resp.State.Raw = raw
+	}
+}
+
+// readResult is what a refresh comes to.
+type readResult int
+
+const (
+	readFailed readResult = iota
+	// readGone: the resource is removed from the state.
+	readGone
+	readDone
+)
+
+// readState refreshes a state, and writes to the private state what it has observed.
+func readState(ctx context.Context, client *gitlab.Client, state model, old, private privateData, diags *diag.Diagnostics) (model, readResult) {
 	ctx = withSecretMasked(ctx, state)
-	timeout, diags := state.Timeouts.Read(ctx, operationTimeout)
-	resp.Diagnostics.Append(diags...)
+	timeout, more := state.Timeouts.Read(ctx, operationTimeout)
+	diags.Append(more...)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 
 	record := state.record()
-	n, diags := readNotes(ctx, req.Private)
-	resp.Diagnostics.Append(diags...)
-	if resp.Diagnostics.HasError() {
-		return
+	n, more := readNotes(ctx, old)
+	diags.Append(more...)
+	if diags.HasError() {
+		return state, readFailed
 	}
-	refresh := refresh{gitlab: r.gitlab, state: state, record: record, notes: n, diags: &resp.Diagnostics}
+	refresh := refresh{gitlab: client, state: state, record: record, notes: n, diags: diags}
 	gone, err := refresh.run(ctx)
-	warnPrefetch(&resp.Diagnostics, r.gitlab.PrefetchFailures())
+	warnPrefetch(diags, client.PrefetchFailures())
 	if err != nil {
-		AddError(&resp.Diagnostics, fmt.Sprintf("Cannot read the registry access of project %s", state.ProjectPath.ValueString()), err)
-		return
+		AddError(diags, fmt.Sprintf("Cannot read the registry access of project %s", state.ProjectPath.ValueString()), err)
+		return state, readFailed
 	}
 	if gone {
-		warnGone(&resp.Diagnostics, state, "This resource is removed from the state.", record.TokenIDs())
-		resp.State.RemoveResource(ctx)
-		return
+		warnGone(diags, state, "This resource is removed from the state.", record.TokenIDs())
+		return state, readGone
 	}
-	resp.Diagnostics.Append(writeObserved(ctx, req.Private, resp.Private, refresh.observed)...)
-	resp.Diagnostics.Append(writeOrigin(ctx, req.Private, resp.Private, r.gitlab.Root(), refresh.marks, refresh.record)...)
-	raw, diags := resourceCodec().encode(ctx, refresh.state)
-	resp.Diagnostics.Append(diags...)
-	resp.State.Raw = raw
+	diags.Append(writeObserved(ctx, old, private, refresh.observed)...)
+	diags.Append(writeOrigin(ctx, old, private, client.Root(), refresh.marks, refresh.record)...)
+	return refresh.state, readDone
 }
 
 // refresh is one Read while it runs.

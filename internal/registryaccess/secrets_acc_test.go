@@ -18,17 +18,17 @@ import (
 
 // workspace runs the built provider under a real CLI, everything logged.
 type workspace struct {
-	*scene
+	*fixture
 
 	dir, cli string
 	// said is all that was printed and logged, and the plans outside of sensitive values.
 	said bytes.Buffer
 }
 
-func newWorkspace(s *scene) *workspace {
+func newWorkspace(s *fixture) *workspace {
 	s.Helper()
-	requireCLI(s.T)
-	w := &workspace{scene: s, dir: s.TempDir(), cli: os.Getenv("TF_ACC_TERRAFORM_PATH")}
+	requireCLI(s.TB)
+	w := &workspace{fixture: s, dir: s.TempDir(), cli: os.Getenv("TF_ACC_TERRAFORM_PATH")}
 	if w.cli == "" {
 		w.cli = "terraform"
 	}
@@ -93,14 +93,14 @@ resource "terraform_data" "secret" {
 `)
 	w.command("plan", "-out=plan.bin")
 	w.command("show", "plan.bin")
-	w.said.WriteString(withoutSensitive(w.T, w.command("show", "-json", "plan.bin")))
+	w.said.WriteString(withoutSensitive(w.TB, w.command("show", "-json", "plan.bin")))
 	w.command("apply", "-auto-approve", "plan.bin")
 	w.command("show")
 	w.command("output")
 }
 
 // withoutSensitive returns a plan's JSON without the values that it marks as sensitive.
-func withoutSensitive(t *testing.T, raw []byte) string {
+func withoutSensitive(t testing.TB, raw []byte) string {
 	t.Helper()
 	if len(raw) == 0 {
 		return ""
@@ -165,7 +165,7 @@ func remove(value, marks any) any {
 // failures included, and searches all that anybody could read for every secret
 // that GitLab ever issued, and for the provider's own token.
 func TestAccSecrets_stayOutOfEverythingPrinted(t *testing.T) {
-	s := newScene(t, gitlabtest.WithClock(gitlabtest.NewClock(time.Now())))
+	s := newFixture(t, gitlabtest.WithClock(gitlabtest.NewClock(time.Now())))
 	w := newWorkspace(s)
 	const fast = "rotation = { overlap_days = 0 }\n"
 

@@ -1,0 +1,155 @@
+package registryaccess_test
+
+import (
+	"bytes"
+	"maps"
+	"reflect"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+
+	"github.com/autodevops/terraform-provider-autodevops/internal/provider"
+)
+
+// BenchmarkPlan is PlanResourceChange with nothing due. make bench prints it.
+func BenchmarkPlan(b *testing.B) {
+	d := steady(b)
+	config := d.object(d.resource.ValueType(), arguments{"project": "acme/shop"})
+	req := &tfprotov6.PlanResourceChangeRequest{
+		TypeName: typeName, PriorState: d.encode(d.state), ProposedNewState: d.encode(d.propose(config)),
+		Config: d.encode(config), PriorPrivate: d.private,
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		resp, err := d.running.PlanResourceChange(b.Context(), req)
+		if err != nil || len(resp.Diagnostics) > 0 {
+			b.Fatal(err, describe(resp.Diagnostics))
+		}
+	}
+}
+
+// BenchmarkRead is ReadResource with an answer at hand, so without the network and what
+// Go's client for it costs.
+func BenchmarkRead(b *testing.B) {
+	d := steady(b)
+	req := &tfprotov6.ReadResourceRequest{TypeName: typeName, CurrentState: d.encode(d.state), Private: d.private}
+	b.ReportAllocs()
+	for b.Loop() {
+		resp, err := d.running.ReadResource(b.Context(), req)
+		if err != nil || len(resp.Diagnostics) > 0 {
+			b.Fatal(err, describe(resp.Diagnostics))
+		}
+	}
+}
+
+// steady is a resource with nothing due, and a provider process.
+func steady(b *testing.B) *driver {
+	b.Helper()
+	d := newDriverIn(b)
+	d.mustApply(nil)
+	d.mustBeSettled(nil)
+	d.running = d.configured()
+	return d
+}
+
+// TestShortcut_sameAnswers: with the shortcuts and without them, a refresh and a plan of
+// the same resource give the same answer, at each point of each operation of TestFailures.
+func TestShortcut_sameAnswers(t *testing.T) {
+	shorter := 0
+	for _, op := range operations() {
+		d := newDriverIn(t)
+		op.prepare(d)
+		for range 3 {
+			shorter += d.compareAnswers(op.args)
+			if op.destroy || !d.runApply(op.args) {
+				break
+			}
+			shorter += d.compareAnswers(op.args)
+			d.gitlab.Clock.AdvanceDays(8)
+		}
+	}
+	if shorter < 12 {
+		t.Errorf("only %d plans took the shortcut", shorter)
+	}
+}
+
+// TestShortcut_argumentsTakenOut: an argument with a default that leaves the configuration
+// is still in the proposed state, and the framework puts the default there.
+func TestShortcut_argumentsTakenOut(t *testing.T) {
+	for name, value := range arguments{
+		"mode": "always", "name": "another", "scopes": []string{"read_registry", "read_repository"}, "permanent": true,
+		"on_not_required": "keep", "verify": false, "username": "puller", "visibility": "private", "rotate_when_changed": map[string]string{"a": "1"},
+	} {
+		d := newDriverIn(t)
+		d.mustApply(arguments{name: value})
+		d.compareAnswers(nil)
+		if d.compareAnswers(arguments{name: value}) == 0 {
+			t.Errorf("%s: a steady plan does not take the shortcut", name)
+		}
+		if p := d.planChange(nil); p.empty() != (name == "username") {
+			t.Errorf("%s was taken out, and the plan is empty: %v", name, p.empty())
+		}
+	}
+}
+
+// compareAnswers refreshes and plans the state on both servers. It returns how many of
+// the plans are empty, which is where the shortcut answers.
+func (d *driver) compareAnswers(args arguments) (empty int) {
+	d.Helper()
+	if d.state.IsNull() {
+		return 0
+	}
+	with, without := d.configure(d.serve()), d.configure(d.serve(provider.WithoutShortcuts()))
+	read := &tfprotov6.ReadResourceRequest{TypeName: typeName, CurrentState: d.encode(d.state), Private: d.private}
+	short, err := with.ReadResource(d.Context(), read)
+	long, otherErr := without.ReadResource(d.Context(), read)
+	if err != nil || otherErr != nil {
+		d.Fatal(err, otherErr)
+	}
+	d.same("a refresh", short, long)
+
+	state := d.decode(long.NewState)
+	if state.IsNull() {
+		return 0
+	}
+	before := d.state
+	d.state = state
+	defer func() { d.state = before }()
+	for _, change := range []arguments{args, {"rotation": arguments{"expiration_days": 100}}, {"mode": "always"}, nil} {
+		full := arguments{"project": "acme/shop"}
+		maps.Copy(full, change)
+		config := d.object(d.resource.ValueType(), full)
+		plan := &tfprotov6.PlanResourceChangeRequest{
+			TypeName: typeName, PriorState: long.NewState, ProposedNewState: d.encode(d.propose(config)), Config: d.encode(config),
+			PriorPrivate: long.Private, PriorIdentity: long.NewIdentity,
+		}
+		shortPlan, err := with.PlanResourceChange(d.Context(), plan)
+		longPlan, otherErr := without.PlanResourceChange(d.Context(), plan)
+		if err != nil || otherErr != nil {
+			d.Fatal(err, otherErr)
+		}
+		d.same("a plan", shortPlan, longPlan)
+		if bytes.Equal(longPlan.PlannedState.MsgPack, long.NewState.MsgPack) {
+			empty++
+		}
+	}
+	return empty
+}
+
+// same compares two answers byte for byte.
+func (d *driver) same(what string, short, long any) {
+	d.Helper()
+	if !reflect.DeepEqual(short, long) {
+		d.Errorf("%s differs: %s", what, firstDifference(reflect.ValueOf(short).Elem(), reflect.ValueOf(long).Elem()))
+	}
+}
+
+// firstDifference names the first field that differs, without its value: it may hold secrets.
+func firstDifference(a, b reflect.Value) string {
+	for i := range a.NumField() {
+		if !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
+			return a.Type().Field(i).Name
+		}
+	}
+	return "nothing"
+}
