@@ -42,6 +42,19 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
+// BenchmarkValidate is ValidateResourceConfig, once for each resource of each phase.
+func BenchmarkValidate(b *testing.B) {
+	d := steady(b)
+	req := &tfprotov6.ValidateResourceConfigRequest{TypeName: typeName, Config: d.encode(d.object(d.resource.ValueType(), arguments{"project": "acme/shop"}))}
+	b.ReportAllocs()
+	for b.Loop() {
+		resp, err := d.running.ValidateResourceConfig(b.Context(), req)
+		if err != nil || len(resp.Diagnostics) > 0 {
+			b.Fatal(err, describe(resp.Diagnostics))
+		}
+	}
+}
+
 // steady is a resource with nothing due, and a provider process.
 func steady(b *testing.B) *driver {
 	b.Helper()
@@ -76,10 +89,10 @@ func TestShortcut_sameAnswers(t *testing.T) {
 // TestShortcut_argumentsTakenOut: an argument with a default that leaves the configuration
 // is still in the proposed state, and the framework puts the default there.
 func TestShortcut_argumentsTakenOut(t *testing.T) {
-	for name, value := range arguments{
+	for name, value := range (arguments{
 		"mode": "always", "name": "another", "scopes": []string{"read_registry", "read_repository"}, "permanent": true,
 		"on_not_required": "keep", "verify": false, "username": "puller", "visibility": "private", "rotate_when_changed": map[string]string{"a": "1"},
-	} {
+	}) {
 		d := newDriverIn(t)
 		d.mustApply(arguments{name: value})
 		d.compareAnswers(nil)
