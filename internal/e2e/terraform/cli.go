@@ -140,6 +140,14 @@ func surroundings() []string {
 	})
 }
 
+// CPU is what the CLI and the providers that it has started have used, after Wait.
+func (r *Running) CPU() time.Duration {
+	if r.cmd.ProcessState == nil {
+		return 0
+	}
+	return r.cmd.ProcessState.UserTime() + r.cmd.ProcessState.SystemTime()
+}
+
 // Kill ends the CLI at once, and nothing that it has started.
 func (r *Running) Kill() { _ = r.cmd.Process.Kill() }
 

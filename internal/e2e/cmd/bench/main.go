@@ -1,6 +1,6 @@
 //go:build linux
 
-// Command bench measures what fleets of accesses cost: requests, time, CPU and
+// Command bench measures what fleets cost: requests, time, CPU and
 // memory of plans with the provider as it is released, a real CLI and the GitLab
 // stand-in. It checks nothing; it prints what it measured, and the budgets beside it.
 //
@@ -75,12 +75,15 @@ type candidate struct {
 	name, config, prefetch string
 	// process is the name of the provider's program; empty if it has none.
 	process string
-	limits  gitlabtest.Limits
+	// echo: what ours has made is planned by a provider that answers each call with what
+	// it was given.
+	echo   bool
+	limits gitlabtest.Limits
 	latency time.Duration
 }
 
 func main() {
-	sizes := flag.String("n", "100,1000", "numbers of accesses")
+	sizes := flag.String("n", "100,1000", "numbers of resources")
 	only := flag.String("only", "", "measure only what has this in its name")
 	limits := flag.Bool("limits", false, "measure under GitLab.com's request limits as well")
 	binary := flag.String("provider", "", "another provider's binary")
@@ -102,8 +105,10 @@ func run(sizes, only string, limits bool, binary, source, version, config string
 	}
 	plugins := []terraform.Plugin{{Source: "autodevops/autodevops", Version: "0.1.0", Binary: provider}}
 	process := filepath.Base(provider)
+	echo := os.Getenv("BENCH_ECHO")
 	candidates := []candidate{
 		{name: "terraform_data", config: nothing},
+		{name: "autodevops, echo", config: ours, prefetch: "[]", process: filepath.Base(echo), echo: true},
 		{name: "autodevops, prefetch", config: ours, prefetch: `["acme"]`, process: process},
 		{name: "autodevops", config: ours, prefetch: "[]", process: process},
 		{name: "autodevops, prefetch, 50 ms", config: ours, prefetch: `["acme"]`, process: process, latency: 50 * time.Millisecond},
@@ -143,6 +148,14 @@ func run(sizes, only string, limits bool, binary, source, version, config string
 	if err != nil {
 		return err
 	}
+	echoFolder := filepath.Join(folder, "echo")
+	if err = os.Mkdir(echoFolder, 0o700); err != nil {
+		return err
+	}
+	echoConfigFile, err := terraform.Mirror(echoFolder, terraform.Plugin{Source: "autodevops/autodevops", Version: "0.1.0", Binary: echo})
+	if err != nil {
+		return err
+	}
 	cli, err := terraform.Find()
 	if err != nil {
 		return err
@@ -155,7 +168,7 @@ func run(sizes, only string, limits bool, binary, source, version, config string
 		if err != nil {
 			return fmt.Errorf("-n: %w", err)
 		}
-		if err := measureAll(ctx, cli, configFile, n, candidates); err != nil {
+		if err := measureAll(ctx, setup{cli: cli, configFile: configFile, echoConfigFile: echoConfigFile}, n, candidates); err != nil {
 			return err
 		}
 	}
@@ -186,24 +199,34 @@ func describe(ctx context.Context, path, configFile, provider string) error {
 	return nil
 }
 
-func measureAll(ctx context.Context, path, configFile string, n int, candidates []candidate) error {
+// setup is where the programs are.
+type setup struct{ cli, configFile, echoConfigFile string }
+
+func measureAll(ctx context.Context, s setup, n int, candidates []candidate) error {
 	fmt.Printf("\nN = %d, a plan without changes\n\n", n)
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprintln(table, "\trequests\tper access\trefused\twall s\t× terraform_data\tprovider CPU ms\tper access\tRSS MB\t")
-	var baseline time.Duration
+	_, _ = fmt.Fprintln(table, "\trequests\tper resource\trefused\twall s\t× terraform_data\tprovider CPU ms\tper resource\tCLI and provider CPU s\t× echo\tRSS MB\t")
+	var baseline, echo time.Duration
 	for _, c := range candidates {
-		m, err := measure(ctx, path, configFile, n, c)
+		m, err := measure(ctx, s, n, c)
 		if err != nil {
 			return fmt.Errorf("%s, N = %d: %w", c.name, n, err)
 		}
 		if baseline == 0 {
 			baseline = m.wall
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%d\t%.3f\t%d\t%.2f\t%.2f\t%d\t%.2f\t%d\t\n", c.name, m.requests, float64(m.requests)/float64(n), m.refused,
-			m.wall.Seconds(), m.wall.Seconds()/baseline.Seconds(), m.cpu.Milliseconds(), float64(m.cpu.Microseconds())/1000/float64(n), m.rss>>20)
+		if c.echo {
+			echo = m.all
+		}
+		ratio := "-"
+		if echo > 0 && c.process != "" {
+			ratio = fmt.Sprintf("%.2f", m.all.Seconds()/echo.Seconds())
+		}
+		_, _ = fmt.Fprintf(table, "%s\t%d\t%.3f\t%d\t%.2f\t%.2f\t%d\t%.2f\t%.2f\t%s\t%d\t\n", c.name, m.requests, float64(m.requests)/float64(n), m.refused,
+			m.wall.Seconds(), m.wall.Seconds()/baseline.Seconds(), m.cpu.Milliseconds(), float64(m.cpu.Microseconds())/1000/float64(n), m.all.Seconds(), ratio, m.rss>>20)
 		_ = table.Flush()
 	}
-	fmt.Println("\nbudgets: 2 requests per access (1.02 with prefetch), 2 ms of CPU per access, 80 MB, 1.3 × terraform_data without latency")
+	fmt.Println("\nbudgets: 2 requests per resource (1.02 with prefetch), 1.5 × the CPU of the echo, 80 MB")
 	return nil
 }
 
@@ -211,11 +234,13 @@ func measureAll(ctx context.Context, path, configFile string, n int, candidates 
 type measurement struct {
 	requests, refused int
 	wall, cpu         time.Duration
+	// all is the CPU of the CLI and its providers.
+	all time.Duration
 	rss               int64
 }
 
 // measure makes a fleet, and plans it again.
-func measure(ctx context.Context, path, configFile string, n int, c candidate) (measurement, error) {
+func measure(ctx context.Context, s setup, n int, c candidate) (measurement, error) {
 	clock := gitlabtest.NewClock(time.Now())
 	gitlab, err := gitlabtest.Start(gitlabtest.WithClock(clock))
 	if err != nil {
@@ -227,7 +252,7 @@ func measure(ctx context.Context, path, configFile string, n int, c candidate) (
 		gitlab.CreateProject(fmt.Sprintf("acme/app-%d", i), gitlabtest.ProjectOptions{})
 	}
 	token := gitlab.CreateAccessToken(gitlab.GroupMember(group, gitlabtest.Maintainer), "api")
-	cli, err := terraform.NewInstalled(path, configFile, "GITLAB_BASE_URL="+gitlab.URL, "GITLAB_TOKEN="+token)
+	cli, err := terraform.NewInstalled(s.cli, s.configFile, "GITLAB_BASE_URL="+gitlab.URL, "GITLAB_TOKEN="+token)
 	if err != nil {
 		return measurement{}, err
 	}
@@ -249,6 +274,17 @@ func measure(ctx context.Context, path, configFile string, n int, c candidate) (
 		}
 	}
 
+	if c.echo {
+		echo, err := terraform.NewInstalled(s.cli, s.echoConfigFile)
+		if err != nil {
+			return measurement{}, err
+		}
+		defer echo.Close()
+		if err = takeOver(ctx, cli, echo, config.String()); err != nil {
+			return measurement{}, err
+		}
+		cli = echo
+	}
 	gitlab.SetLatency(c.latency)
 	gitlab.SetLimits(c.limits)
 	gitlab.ForgetRequests()
@@ -261,6 +297,7 @@ func measure(ctx context.Context, path, configFile string, n int, c candidate) (
 	out, err := running.Wait()
 	m := measurement{wall: time.Since(begun)}
 	m.cpu, m.rss = usage()
+	m.all = running.CPU()
 	if err != nil {
 		return m, err
 	}
@@ -274,6 +311,22 @@ func measure(ctx context.Context, path, configFile string, n int, c candidate) (
 		}
 	}
 	return m, nil
+}
+
+// takeOver gives another CLI the configuration and the state.
+func takeOver(ctx context.Context, from, to *terraform.CLI, config string) error {
+	state, err := os.ReadFile(filepath.Join(from.Dir, "terraform.tfstate")) //nolint:gosec // its own folder
+	if err != nil {
+		return err
+	}
+	if err = os.WriteFile(filepath.Join(to.Dir, "terraform.tfstate"), state, 0o600); err != nil {
+		return err
+	}
+	if err = to.Write(config); err != nil {
+		return err
+	}
+	_, err = to.Run(ctx, "init", "-input=false")
+	return err
 }
 
 // follow samples the provider's processes of a CLI, whose own figures end with them:
