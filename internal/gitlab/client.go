@@ -108,7 +108,7 @@ func New(o Options) (*Client, error) {
 	}
 	clock := &clock{machine: o.Now}
 	plain := &http.Client{
-		Transport: newPacer(wholeAnswers{next: transport, timeout: o.AnswerTimeout, clock: clock}, o.Pause),
+		Transport: newGates(wholeAnswers{next: transport, timeout: o.AnswerTimeout, clock: clock}, o.Pause),
 		// Credentials go to no other host, and a DELETE that is redirected would
 		// come back as a successful GET of some page.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
