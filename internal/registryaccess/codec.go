@@ -32,15 +32,20 @@ type codecField struct {
 var resourceCodec = sync.OnceValue(func() *codec {
 	var resp resource.SchemaResponse
 	(&Resource{}).Schema(context.Background(), resource.SchemaRequest{}, &resp)
-	attributes := resp.Schema.Type().(attr.TypeWithAttributeTypes).AttributeTypes()           //nolint:forcetypeassert // a schema's type is an object
-	c := &codec{typ: resp.Schema.Type().TerraformType(context.Background()).(tftypes.Object)} //nolint:forcetypeassert // as above
+	whole, isObject := resp.Schema.Type().(attr.TypeWithAttributeTypes)
+	typ, isRawObject := resp.Schema.Type().TerraformType(context.Background()).(tftypes.Object)
+	if !isObject || !isRawObject {
+		panic("registryaccess: the type of the schema is not an object")
+	}
+	attributes := whole.AttributeTypes()
+	c := &codec{typ: typ}
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[model]()) {
 		name := field.Tag.Get("tfsdk")
-		typ, known := attributes[name]
+		attributeType, known := attributes[name]
 		if !known {
 			panic("registryaccess: the schema has no attribute " + name)
 		}
-		c.fields = append(c.fields, codecField{name: name, index: field.Index[0], typ: typ})
+		c.fields = append(c.fields, codecField{name: name, index: field.Index[0], typ: attributeType})
 	}
 	if len(c.fields) != len(attributes) {
 		panic("registryaccess: the model does not have every attribute of the schema")
@@ -50,7 +55,11 @@ var resourceCodec = sync.OnceValue(func() *codec {
 
 // field is one attribute of a model by its index.
 func (m model) field(index int) attr.Value {
-	return reflect.ValueOf(m).Field(index).Interface().(attr.Value) //nolint:forcetypeassert // every field of a model is one
+	value, isValue := reflect.TypeAssert[attr.Value](reflect.ValueOf(m).Field(index))
+	if !isValue {
+		panic("registryaccess: a field of the model is not a value")
+	}
+	return value
 }
 
 // attributeTypes are the types of the attributes of a nested attribute.

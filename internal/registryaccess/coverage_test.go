@@ -53,11 +53,11 @@ func (d *driver) coverage(values arguments) (got map[string]any, diags []*tfprot
 }
 
 // plain turns a value into Go's own.
-func plain(t testing.TB, value tftypes.Value) any {
-	t.Helper()
+func plain(tb testing.TB, value tftypes.Value) any {
+	tb.Helper()
 	must := func(err error) {
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	switch typ := value.Type(); {
@@ -80,7 +80,7 @@ func plain(t testing.TB, value tftypes.Value) any {
 		must(value.As(&elements))
 		list := []any{}
 		for _, e := range elements {
-			list = append(list, plain(t, e))
+			list = append(list, plain(tb, e))
 		}
 		return list
 	default:
@@ -88,7 +88,7 @@ func plain(t testing.TB, value tftypes.Value) any {
 		must(value.As(&elements))
 		object := map[string]any{}
 		for k, e := range elements {
-			object[k] = plain(t, e)
+			object[k] = plain(tb, e)
 		}
 		return object
 	}

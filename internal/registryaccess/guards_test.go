@@ -268,9 +268,9 @@ func TestGuard_refreshAfterACreationChangesNothing(t *testing.T) {
 }
 
 // newDriverIn is a driver inside a test that is already parallel.
-func newDriverIn(t testing.TB) *driver {
-	t.Helper()
-	s := &fixture{TB: t, gitlab: gitlabtest.New(t)}
+func newDriverIn(tb testing.TB) *driver {
+	tb.Helper()
+	s := &fixture{TB: tb, gitlab: gitlabtest.New(tb)}
 	s.populate()
 	d := &driver{fixture: s}
 	d.load()

@@ -101,8 +101,8 @@ func planWithoutRefresh() *resource.AdditionalCLIOptions {
 
 // requireCLI skips without a CLI, unless the environment says that there must be
 // one. Without it the harness would try to download one and end the process.
-func requireCLI(t testing.TB) {
-	t.Helper()
+func requireCLI(tb testing.TB) {
+	tb.Helper()
 	if os.Getenv("TF_ACC_TERRAFORM_PATH") != "" {
 		return
 	}
@@ -110,9 +110,9 @@ func requireCLI(t testing.TB) {
 		return
 	}
 	if os.Getenv("AUTODEVOPS_REQUIRE_CLI") != "" {
-		t.Fatal("no terraform on PATH and TF_ACC_TERRAFORM_PATH is not set")
+		tb.Fatal("no terraform on PATH and TF_ACC_TERRAFORM_PATH is not set")
 	}
-	t.Skip("no Terraform CLI: set TF_ACC_TERRAFORM_PATH or put terraform on PATH")
+	tb.Skip("no Terraform CLI: set TF_ACC_TERRAFORM_PATH or put terraform on PATH")
 }
 
 // cliVersion is what the CLI of the tests says of itself, like "Terraform v1.11.4".

@@ -100,18 +100,18 @@ resource "terraform_data" "secret" {
 }
 
 // withoutSensitive returns a plan's JSON without the values that it marks as sensitive.
-func withoutSensitive(t testing.TB, raw []byte) string {
-	t.Helper()
+func withoutSensitive(tb testing.TB, raw []byte) string {
+	tb.Helper()
 	if len(raw) == 0 {
 		return ""
 	}
 	var document any
 	if err := json.Unmarshal(raw, &document); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	encoded, err := json.Marshal(scrub(document))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return string(encoded)
 }
