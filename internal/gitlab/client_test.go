@@ -141,7 +141,7 @@ func TestClient_answersThatAreNotGitLabs(t *testing.T) {
 	}
 }
 
-func TestTrap_aRowSlipsToAPageAlreadyRead(t *testing.T) {
+func TestDeployTokens_rowMovesToAnEarlierPage(t *testing.T) {
 	b := newBench(t)
 	first := b.deployToken(time.Time{})
 	for range 120 {

@@ -53,10 +53,10 @@ func TestGroupProjects_filter(t *testing.T) {
 	}
 }
 
-// TestTrap_listMovesWhileRead: a project that is deleted while the pages are read
+// TestGroupProjects_listMovesWhileRead: a project that is deleted while the pages are read
 // moves all others up, and one of them from a page that is still to be read to one
 // that has been.
-func TestTrap_listMovesWhileRead(t *testing.T) {
+func TestGroupProjects_listMovesWhileRead(t *testing.T) {
 	for name, c := range map[string]struct {
 		deletions int
 		fails     bool
@@ -117,9 +117,9 @@ func TestGroupProjects_ends(t *testing.T) {
 	}
 }
 
-// TestTrap_shortPage: GitLab filters rows after it has cut the page, so that a page can
+// TestGroupProjects_shortPage: GitLab filters rows after it has cut the page, so that a page can
 // be short although more follow.
-func TestTrap_shortPage(t *testing.T) {
+func TestGroupProjects_shortPage(t *testing.T) {
 	client, _ := scripted(t, func(n int, w http.ResponseWriter, _ *http.Request) {
 		if n < 3 {
 			w.Header().Set("X-Next-Page", fmt.Sprint(n+1))

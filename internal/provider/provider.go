@@ -21,9 +21,11 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 
+	"github.com/autodevops/terraform-provider-autodevops/internal/arguments"
 	"github.com/autodevops/terraform-provider-autodevops/internal/functions"
 	"github.com/autodevops/terraform-provider-autodevops/internal/gitlab"
 	"github.com/autodevops/terraform-provider-autodevops/internal/registryaccess"
+	"github.com/autodevops/terraform-provider-autodevops/internal/registrycoverage"
 )
 
 var (
@@ -111,7 +113,7 @@ func (p *Provider) Schema(_ context.Context, _ provider.SchemaRequest, resp *pro
 				MarkdownDescription: "The header that carries the token: `Authorization`, or `PRIVATE-TOKEN` for a proxy in front of GitLab that lets only that one through or uses the `Authorization` header itself. " +
 					"GitLab does not accept OAuth access tokens in `PRIVATE-TOKEN`. Default: `Authorization`, or `PRIVATE-TOKEN` if `headers` sets `Authorization`."},
 			"retries": schema.NumberAttribute{Optional: true,
-				Validators:          []validator.Number{registryaccess.WholeNumber(0, mostRetries)},
+				Validators:          []validator.Number{arguments.WholeNumber(0, mostRetries)},
 				MarkdownDescription: fmt.Sprintf("How often a request that can be repeated safely is repeated, from 0 to %d. Default: %d.", mostRetries, gitlab.DefaultRetries)},
 			"prefetch_groups": schema.ListAttribute{ElementType: types.StringType, Optional: true,
 				Validators: []validator.List{
@@ -172,7 +174,7 @@ func (p *Provider) Resources(context.Context) []func() resource.Resource {
 
 // DataSources implements provider.Provider.
 func (p *Provider) DataSources(context.Context) []func() datasource.DataSource {
-	return []func() datasource.DataSource{registryaccess.NewDataSource, registryaccess.NewCoverageDataSource}
+	return []func() datasource.DataSource{registryaccess.NewDataSource, registrycoverage.NewDataSource}
 }
 
 // Functions implements provider.ProviderWithFunctions.

@@ -46,7 +46,7 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 	// Tokens of this provider are left out: this same plan may be about to end them.
 	unmanaged := access.WithoutGenerated(access.Unmanaged(
 		r.gitlab.Now(), access.Record{}, access.Sighting{Tokens: found.list.Tokens}, plan.Name.ValueString(), "", ""), found.project.ID)
-	state.UnmanagedTokenIDs = idsValue(access.IDs(unmanaged))
+	state.UnmanagedTokenIDs = IDsValue(access.IDs(unmanaged))
 	freshUsername := config.Username.IsNull()
 	if freshUsername {
 		state.Username = types.StringValue(access.NewUsername(found.project.ID))
@@ -417,7 +417,7 @@ func (u *apply) keepLeftovers(err error) {
 			prior.Username = nextUsername(u.config, u.prior) // a token that GitLab may still make carries it
 		}
 		if uncertain {
-			prior.UnmanagedTokenIDs = idsValue(mergeIDs(prior.UnmanagedTokenIDs, refused.TokenIDs))
+			prior.UnmanagedTokenIDs = IDsValue(mergeIDs(prior.UnmanagedTokenIDs, refused.TokenIDs))
 		}
 		u.write(prior)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/access"
+	"github.com/autodevops/terraform-provider-autodevops/internal/arguments"
 	"github.com/autodevops/terraform-provider-autodevops/internal/gitlab"
 )
 
@@ -23,12 +24,12 @@ var (
 
 // DataSource is the autodevops_registry_access data source: the assessment of one
 // project, without managing anything.
-type DataSource struct{ dataSource }
+type DataSource struct{ Configured }
 
-// dataSource is what the data sources of this package have in common.
-type dataSource struct {
-	// gitlab is nil while the provider's configuration is not known.
-	gitlab *gitlab.Client
+// Configured is a data source with its client.
+type Configured struct {
+	// GitLab is nil while the provider's configuration is not known.
+	GitLab *gitlab.Client
 }
 
 // dataSourceModel is the data source as its schema has it.
@@ -70,20 +71,20 @@ func (d *DataSource) Metadata(_ context.Context, req datasource.MetadataRequest,
 }
 
 // Configure implements datasource.DataSourceWithConfigure.
-func (d *dataSource) Configure(_ context.Context, req datasource.ConfigureRequest, resp *datasource.ConfigureResponse) {
+func (d *Configured) Configure(_ context.Context, req datasource.ConfigureRequest, resp *datasource.ConfigureResponse) {
 	client, diags := ClientOf(req.ProviderData)
 	resp.Diagnostics.Append(diags...)
-	d.gitlab = client
+	d.GitLab = client
 }
 
-// begin reads the configuration of a read into a model. It reports whether the read
+// Begin reads the configuration of a read into a model. It reports whether the read
 // can go on.
-func (d *dataSource) begin(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse, model any) bool {
+func (d *Configured) Begin(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse, model any) bool {
 	resp.Diagnostics.Append(req.Config.Get(ctx, model)...)
 	if resp.Diagnostics.HasError() {
 		return false
 	}
-	if d.gitlab == nil {
+	if d.GitLab == nil {
 		resp.Diagnostics.AddError("Cannot read without a configured provider", "The configuration of the provider is not known yet.")
 		return false
 	}
@@ -96,14 +97,14 @@ func (d *DataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp 
 		MarkdownDescription: "Says whether a GitLab project needs registry access, why, and which deploy tokens it has for it, without managing any. " +
 			"For `check` blocks and policies. Costs two requests per read.",
 		Attributes: map[string]schema.Attribute{
-			"project": schema.StringAttribute{Required: true, MarkdownDescription: projectDescription, Validators: projectValidators()},
+			"project": schema.StringAttribute{Required: true, MarkdownDescription: projectDescription, Validators: arguments.ProjectValidators()},
 			"mode": schema.StringAttribute{
 				Optional: true, MarkdownDescription: modeDescription,
 				Validators: []validator.String{stringvalidator.OneOf(string(access.ModeAuto), string(access.ModeAlways), string(access.ModeNever))},
 			},
 			"name": schema.StringAttribute{
 				Optional: true, MarkdownDescription: "The name of the deploy tokens to list. Default: `" + access.DefaultName + "`.",
-				Validators: nameValidators(),
+				Validators: arguments.NameValidators(),
 			},
 			"visibility": schema.StringAttribute{
 				Optional: true, MarkdownDescription: visibilityDescription,
@@ -116,7 +117,7 @@ func (d *DataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp 
 			"auto_devops_enabled": schema.BoolAttribute{Optional: true, MarkdownDescription: autoDevOpsDescription},
 
 			"id":           schema.StringAttribute{Computed: true, MarkdownDescription: idDescription},
-			"project_id":   schema.Int64Attribute{Computed: true, MarkdownDescription: projectIDDescription},
+			"project_id":   schema.Int64Attribute{Computed: true, MarkdownDescription: ProjectIDDescription},
 			"project_path": schema.StringAttribute{Computed: true, MarkdownDescription: projectPathDescription},
 			"registry":     schema.StringAttribute{Computed: true, MarkdownDescription: "The registry's `host[:port]`; null if the registry is off for the instance."},
 			"image_prefix": schema.StringAttribute{Computed: true, MarkdownDescription: "What the names of the project's images begin with; null if the registry is off for the instance."},
@@ -130,9 +131,9 @@ func (d *DataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp 
 					"deletion_scheduled":              schema.BoolAttribute{Computed: true, MarkdownDescription: deletionScheduledFact},
 				},
 			},
-			"required":    schema.BoolAttribute{Computed: true, MarkdownDescription: requiredDescription},
+			"required":    schema.BoolAttribute{Computed: true, MarkdownDescription: RequiredDescription},
 			"reason":      schema.StringAttribute{Computed: true, MarkdownDescription: "Why, as a stable code; see the resource."},
-			"explanation": schema.StringAttribute{Computed: true, MarkdownDescription: explanationDescription},
+			"explanation": schema.StringAttribute{Computed: true, MarkdownDescription: ExplanationDescription},
 			"tokens": schema.ListNestedAttribute{
 				Computed: true, MarkdownDescription: "The project's deploy tokens of the name, dead ones included, by id. Secrets are never part of it.",
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
@@ -151,13 +152,13 @@ func (d *DataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp 
 // Read implements datasource.DataSource.
 func (d *DataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
 	var m dataSourceModel
-	if !d.begin(ctx, req, resp, &m) {
+	if !d.Begin(ctx, req, resp, &m) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
 
-	s, err := find(ctx, d.gitlab, m.Project.ValueString())
+	s, err := find(ctx, d.GitLab, m.Project.ValueString())
 	if err != nil {
 		AddError(&resp.Diagnostics, fmt.Sprintf("Cannot read the registry access of project %s", m.Project.ValueString()), err)
 		return
@@ -199,7 +200,7 @@ func (m *dataSourceModel) fill(s subject, requirement access.Requirement) {
 
 // seenTokens lists the tokens of the name.
 func (d *DataSource) seenTokens(tokens []access.DeployToken, name string) types.List {
-	now := d.gitlab.Now()
+	now := d.GitLab.Now()
 	elements := []attr.Value{}
 	for _, t := range tokens {
 		if t.Name != name {
@@ -209,7 +210,7 @@ func (d *DataSource) seenTokens(tokens []access.DeployToken, name string) types.
 			"token_id":   types.Int64Value(t.ID),
 			"username":   types.StringValue(t.Username),
 			"scopes":     scopesValue(t.Scopes),
-			"expires_at": timeValue(t.ExpiresAt),
+			"expires_at": TimeValue(t.ExpiresAt),
 			"revoked":    types.BoolValue(t.Revoked),
 			"works":      types.BoolValue(t.CanPull(now)),
 		}))

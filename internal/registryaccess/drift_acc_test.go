@@ -170,9 +170,9 @@ func TestDrift_interruptedApplies(t *testing.T) {
 	d.mustBeSettled(nil)
 }
 
-// TestTwoStates: two accesses to one project without a common state leave each
+// TestResource_twoStates: two accesses to one project without a common state leave each
 // other's tokens alone, and name them.
-func TestTwoStates(t *testing.T) {
+func TestResource_twoStates(t *testing.T) {
 	a := newDriver(t)
 	b := &driver{fixture: a.fixture}
 	b.load()

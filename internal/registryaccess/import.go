@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/access"
+	"github.com/autodevops/terraform-provider-autodevops/internal/arguments"
 )
 
 const importForms = `Import by one of:
@@ -97,12 +98,12 @@ func (r *Resource) importTarget(ctx context.Context, req resource.ImportStateReq
 	}
 	project, token, hasToken := strings.Cut(req.ID, ":")
 	target := importTarget{project: project, names: []string{access.DefaultName, access.GitLabName}}
-	if !validProject.MatchString(project) || onlyDigits.MatchString(project) && !isID(project) {
+	if !arguments.IsProject(project) {
 		diags.AddError("Invalid import id", fmt.Sprintf("%q does not begin with a project's numeric id or full path. %s", req.ID, importForms))
 		return importTarget{}, false
 	}
 	if hasToken {
-		if !isID(token) {
+		if !arguments.IsID(token) {
 			diags.AddError("Invalid import id", fmt.Sprintf("%q is not the numeric id of a deploy token. %s", token, importForms))
 			return importTarget{}, false
 		}
@@ -208,6 +209,6 @@ func emptyModel() model {
 		Scopes:   types.SetNull(types.StringType),
 		Rotation: types.ObjectNull(rotationType()), RotateWhenChanged: types.MapNull(types.StringType),
 		Timeouts: timeouts.Value{Object: types.ObjectNull(operations)},
-		Facts:    types.ObjectNull(factsType()), RetiredTokens: retiredTokensValue(nil), UnmanagedTokenIDs: idsValue(nil),
+		Facts:    types.ObjectNull(factsType()), RetiredTokens: retiredTokensValue(nil), UnmanagedTokenIDs: IDsValue(nil),
 	}
 }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
+
+	"github.com/autodevops/terraform-provider-autodevops/internal/arguments"
 )
 
 // FuzzImportID: an id is understood whole or refused with the accepted forms.
@@ -26,7 +28,7 @@ func FuzzImportID(f *testing.F) {
 			}
 			return
 		}
-		if !validProject.MatchString(target.project) || onlyDigits.MatchString(target.project) && !isID(target.project) || target.tokenID < 0 || !strings.HasPrefix(id, target.project) {
+		if !arguments.IsProject(target.project) || target.tokenID < 0 || !strings.HasPrefix(id, target.project) {
 			t.Fatalf("%q was understood as %+v", id, target)
 		}
 		if strings.Contains(id, ":") && target.tokenID == 0 {

@@ -29,13 +29,13 @@ func AddError(diags *diag.Diagnostics, summary string, err error) {
 func DescribeError(err error) string {
 	var refused *gitlab.Error
 	if !errors.As(err, &refused) {
-		return capitalize(err.Error()) + "."
+		return Capitalize(err.Error()) + "."
 	}
 	said := refused.Error()
 	if unclean, ok := errors.AsType[*leftoverError](err); ok {
 		said = unclean.Error()
 	}
-	detail := capitalize(said) + "."
+	detail := Capitalize(said) + "."
 	if refused.Advice != "" {
 		detail += "\n\n" + refused.Advice
 	}
@@ -473,7 +473,8 @@ func listIDs(ids []int64) string {
 	return strings.Join(parts, ", ")
 }
 
-func capitalize(sentence string) string {
+// Capitalize makes a sentence of an error.
+func Capitalize(sentence string) string {
 	if sentence == "" {
 		return sentence
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/access"
+	"github.com/autodevops/terraform-provider-autodevops/internal/arguments"
 )
 
 // model is the resource as the schema has it. Config, plan and state share it, so
@@ -62,8 +63,8 @@ func retiredTokenType() types.ObjectType {
 	return types.ObjectType{AttrTypes: resourceCodec().attributeTypes("retired_tokens")}
 }
 
-// timeValue stores whole seconds in UTC; null for the zero time.
-func timeValue(t time.Time) timetypes.RFC3339 {
+// TimeValue stores whole seconds in UTC; null for the zero time.
+func TimeValue(t time.Time) timetypes.RFC3339 {
 	if t.IsZero() {
 		return timetypes.NewRFC3339Null()
 	}
@@ -144,16 +145,6 @@ func (m model) overrides() access.Overrides {
 	}
 }
 
-// daysOf is a number that WholeNumber has let through; nil for null. What the
-// validator refuses becomes the nearest integer of 64 bits.
-func daysOf(number types.Number) *int64 {
-	if number.IsNull() {
-		return nil
-	}
-	days, _ := number.ValueBigFloat().Int64()
-	return &days
-}
-
 // rotation returns the rotation argument; false if part of it is unknown.
 func (m model) rotation() (rotation access.Rotation, known bool) {
 	if m.Rotation.IsUnknown() || m.Permanent.IsUnknown() {
@@ -168,7 +159,7 @@ func (m model) rotation() (rotation access.Rotation, known bool) {
 		if value.IsUnknown() {
 			return access.Rotation{}, false
 		}
-		*into = daysOf(value)
+		*into = arguments.Days(value)
 	}
 	return rotation, true
 }
@@ -210,12 +201,12 @@ func (m model) record() access.Record {
 
 // setRecord writes everything of the record but the credentials.
 func (m *model) setRecord(record access.Record) {
-	m.TokenID, m.CreatedAt, m.ExpiresAt, m.RotateAt = types.Int64Null(), timeValue(time.Time{}), timeValue(time.Time{}), timeValue(time.Time{})
+	m.TokenID, m.CreatedAt, m.ExpiresAt, m.RotateAt = types.Int64Null(), TimeValue(time.Time{}), TimeValue(time.Time{}), TimeValue(time.Time{})
 	if t := record.Current; t != nil {
 		m.TokenID = types.Int64Value(t.ID)
-		m.CreatedAt, m.ExpiresAt, m.RotateAt = timeValue(t.CreatedAt), timeValue(t.ExpiresAt), timeValue(t.RotateAt)
+		m.CreatedAt, m.ExpiresAt, m.RotateAt = TimeValue(t.CreatedAt), TimeValue(t.ExpiresAt), TimeValue(t.RotateAt)
 	}
-	m.EndsAt = timeValue(record.EndsAt)
+	m.EndsAt = TimeValue(record.EndsAt)
 	m.Generation = types.Int64Value(record.Generation)
 	m.RetiredTokens = retiredTokensValue(record.Retired)
 }
@@ -227,16 +218,17 @@ func retiredTokensValue(retired []access.RetiredToken) types.List {
 		elements = append(elements, types.ObjectValueMust(typ.AttrTypes, map[string]attr.Value{
 			"token_id":   types.Int64Value(t.ID),
 			"username":   stringValue(t.Username),
-			"retired_at": timeValue(t.RetiredAt),
-			"revoke_at":  timeValue(t.RevokeAt),
-			"expires_at": timeValue(t.ExpiresAt),
+			"retired_at": TimeValue(t.RetiredAt),
+			"revoke_at":  TimeValue(t.RevokeAt),
+			"expires_at": TimeValue(t.ExpiresAt),
 			"status":     stringValue(string(t.Status)),
 		}))
 	}
 	return types.ListValueMust(typ, elements)
 }
 
-func idsValue(ids []int64) types.List {
+// IDsValue is a list of ids.
+func IDsValue(ids []int64) types.List {
 	elements := make([]attr.Value, 0, len(ids))
 	for _, id := range ids {
 		elements = append(elements, types.Int64Value(id))

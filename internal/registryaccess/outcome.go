@@ -78,7 +78,7 @@ func (a assessment) planTokens(m *model, state model) {
 		m.TokenID, m.TokenStatus = types.Int64Null(), types.StringNull()
 		m.CreatedAt, m.ExpiresAt, m.RotateAt = null, null, null
 	case a.record.Current != nil:
-		m.RotateAt = timeValue(a.record.Scheduled(a.policy.Schedule).Current.RotateAt)
+		m.RotateAt = TimeValue(a.record.Scheduled(a.policy.Schedule).Current.RotateAt)
 		a.renderCredentials(m, state)
 	}
 	switch {

@@ -255,8 +255,8 @@ func TestWarnings_destroy(t *testing.T) {
 	}
 }
 
-// TestStaleVerdicts: what Read once said of a wind-down says nothing of the next.
-func TestStaleVerdicts(t *testing.T) {
+// TestPlan_oldObservations: what Read once said of a wind-down says nothing of the next.
+func TestPlan_oldObservations(t *testing.T) {
 	for name, then := range map[string]func(d *driver){
 		"required again": func(d *driver) { d.gitlab.SetGroupAutoDevOps(d.group, gitlabtest.True) },
 		"turned public":  func(d *driver) { d.gitlab.SetVisibility(d.project, "public") },

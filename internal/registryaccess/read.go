@@ -149,7 +149,7 @@ func (r *refresh) update(project gitlab.Project, seen access.Sighting) {
 	}
 	r.state.RetiredTokens = retiredTokensValue(r.record.Retired)
 	unmanaged := access.Unmanaged(now, r.record, seen, r.state.Name.ValueString(), generated, chosen)
-	r.state.UnmanagedTokenIDs = idsValue(access.IDs(unmanaged))
+	r.state.UnmanagedTokenIDs = IDsValue(access.IDs(unmanaged))
 	observed.Unmanaged = access.IDs(access.WithoutGenerated(unmanaged, projectID))
 	observed.RegistryMissing = registryMissing
 	r.observed = observed
@@ -182,7 +182,7 @@ func (r *refresh) updateExpiry(seen access.Sighting) {
 	}
 	r.record.Current.ExpiresAt = row.ExpiresAt
 	r.record = r.record.Scheduled(schedule.For(r.state.ProjectID.ValueInt64()))
-	r.state.ExpiresAt, r.state.RotateAt = timeValue(row.ExpiresAt), timeValue(r.record.Current.RotateAt)
+	r.state.ExpiresAt, r.state.RotateAt = TimeValue(row.ExpiresAt), TimeValue(r.record.Current.RotateAt)
 }
 
 // readProjectAndTokens asks for the project and its tokens side by side. The project is

@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/access"
+	"github.com/autodevops/terraform-provider-autodevops/internal/arguments"
 	"github.com/autodevops/terraform-provider-autodevops/internal/gitlab"
 )
 
@@ -75,7 +76,7 @@ func (r *Resource) ValidateConfig(ctx context.Context, req resource.ValidateConf
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	validateTimeouts(config.Timeouts.Attributes(), &resp.Diagnostics)
+	arguments.CheckTimeouts(config.Timeouts.Attributes(), &resp.Diagnostics)
 	rotation, known := config.rotation()
 	if !known || resp.Diagnostics.HasError() {
 		return

@@ -24,6 +24,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/access"
+	"github.com/autodevops/terraform-provider-autodevops/internal/arguments"
 )
 
 // Values of on_not_required.
@@ -32,12 +33,7 @@ const (
 	onNotRequiredKeep   = "keep"
 )
 
-var (
-	// A project is a numeric id or a full path; a single word is neither.
-	validProject  = regexp.MustCompile(`^([1-9][0-9]*|[^/\s]+(/[^/\s]+)+)$`)
-	validGroup    = regexp.MustCompile(`^[^/\s]+(/[^/\s]+)*$`)
-	validUsername = regexp.MustCompile(`^[A-Za-z0-9.+_-]+$`)
-)
+var validUsername = regexp.MustCompile(`^[A-Za-z0-9.+_-]+$`)
 
 const (
 	projectDescription = "The project: its numeric id or its full path."
@@ -54,15 +50,15 @@ const (
 // Descriptions of what resource and data source have in common.
 const (
 	idDescription          = "The project's numeric id, as text."
-	projectIDDescription   = "The project's numeric id."
+	ProjectIDDescription   = "The project's numeric id."
 	projectPathDescription = "The project's full path."
 	visibilityFact         = "`private`, `internal` or `public`."
 	levelFact              = "`enabled`, `private` or `disabled`."
 	autoDevOpsFact         = "Whether Auto DevOps is on, inherited or not. Null if GitLab hides it: the provider's user is below the Maintainer role."
 	archivedFact           = "Whether the project or a group above it is archived."
 	deletionScheduledFact  = "Whether the project is scheduled for deletion."
-	requiredDescription    = "Whether the project needs registry access."
-	explanationDescription = "Why, as a sentence."
+	RequiredDescription    = "Whether the project needs registry access."
+	ExplanationDescription = "Why, as a sentence."
 )
 
 // Schema implements resource.Resource.
@@ -89,7 +85,7 @@ func argumentAttributes() map[string]schema.Attribute {
 		"project": schema.StringAttribute{
 			Required:            true,
 			MarkdownDescription: projectDescription + " Another project forces a replacement; a rename or transfer of the same project does not.",
-			Validators:          projectValidators(),
+			Validators:          arguments.ProjectValidators(),
 		},
 		"mode": schema.StringAttribute{
 			Optional: true, Computed: true, Default: stringdefault.StaticString(string(access.ModeAuto)),
@@ -109,7 +105,7 @@ func argumentAttributes() map[string]schema.Attribute {
 			Optional: true, Computed: true, Default: stringdefault.StaticString(access.DefaultName),
 			MarkdownDescription: "The name of the deploy tokens. A change rotates the token while access is required, else the next minting uses it. GitLab gives the token named `" + access.GitLabName +
 				"` to every job of the project; see the guide on rotation before choosing that name. Default: `" + access.DefaultName + "`.",
-			Validators: nameValidators(),
+			Validators: arguments.NameValidators(),
 		},
 		"username": schema.StringAttribute{
 			Optional: true, Computed: true,
@@ -142,23 +138,23 @@ func policyAttributes() map[string]schema.Attribute {
 			MarkdownDescription: "When tokens expire and are replaced, in whole days.",
 			Attributes: map[string]schema.Attribute{
 				"expiration_days": schema.NumberAttribute{
-					Optional: true, Validators: []validator.Number{WholeNumber(access.MinExpirationDays, access.MaxExpirationDays)},
+					Optional: true, Validators: []validator.Number{arguments.WholeNumber(access.MinExpirationDays, access.MaxExpirationDays)},
 					MarkdownDescription: fmt.Sprintf("Lifetime of a token in days, from %d to %d. It ends at 00:00 UTC. A shorter lifetime rotates a token "+
 						"that would outlive it; a longer one counts from the next rotation. Default: %d.", access.MinExpirationDays, access.MaxExpirationDays, access.DefaultExpirationDays),
 				},
 				"rotate_before_days": schema.NumberAttribute{
-					Optional: true, Validators: []validator.Number{WholeNumber(access.MinRotateBeforeDays, access.MaxExpirationDays)},
+					Optional: true, Validators: []validator.Number{arguments.WholeNumber(access.MinRotateBeforeDays, access.MaxExpirationDays)},
 					MarkdownDescription: fmt.Sprintf("How many days before its expiry a token is replaced; at least %d, and less than `expiration_days`. "+
 						"A change moves `rotate_at` in this apply; the plan after it acts on it. Default: a third of `expiration_days`, at most %d.", access.MinRotateBeforeDays, access.DefaultRotateBeforeDays),
 				},
 				"overlap_days": schema.NumberAttribute{
-					Optional: true, Validators: []validator.Number{WholeNumber(0, access.MaxExpirationDays)},
+					Optional: true, Validators: []validator.Number{arguments.WholeNumber(0, access.MaxExpirationDays)},
 					MarkdownDescription: fmt.Sprintf("How many days a replaced token stays valid; at most `rotate_before_days`, and for permanent tokens at most %d. A change does not touch tokens "+
 						"that are already retired. With 0, the old token is revoked in the apply that replaces it, before Secrets are updated: pulls can fail in between. "+
 						"Default: %d, at most `rotate_before_days`.", access.MaxExpirationDays, access.DefaultOverlapDays),
 				},
 				"spread_days": schema.NumberAttribute{
-					Optional: true, Validators: []validator.Number{WholeNumber(0, access.MaxExpirationDays)},
+					Optional: true, Validators: []validator.Number{arguments.WholeNumber(0, access.MaxExpirationDays)},
 					MarkdownDescription: "Moves the rotation earlier by a number of days between 0 and this one, so that a fleet whose tokens were minted on one day is not replaced on one day. " +
 						"Which number it is depends on the project's id alone (id modulo `spread_days` + 1). Together with `rotate_before_days` it must be less than `expiration_days`. " +
 						"A change moves `rotate_at`, as one of `rotate_before_days` does. Default: 0.",
@@ -194,7 +190,7 @@ func policyAttributes() map[string]schema.Attribute {
 func projectAttributes() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		"id":           schema.StringAttribute{Computed: true, MarkdownDescription: idDescription},
-		"project_id":   schema.Int64Attribute{Computed: true, MarkdownDescription: projectIDDescription},
+		"project_id":   schema.Int64Attribute{Computed: true, MarkdownDescription: ProjectIDDescription},
 		"project_path": schema.StringAttribute{Computed: true, MarkdownDescription: projectPathDescription},
 		"registry":     schema.StringAttribute{Computed: true, MarkdownDescription: "The registry's `host[:port]`, without a scheme."},
 		"image_prefix": schema.StringAttribute{Computed: true, MarkdownDescription: "What the names of the project's images begin with: registry and lower-case path."},
@@ -215,10 +211,10 @@ func projectAttributes() map[string]schema.Attribute {
 // requirementAttributes are the decision.
 func requirementAttributes() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
-		"required": schema.BoolAttribute{Computed: true, MarkdownDescription: requiredDescription},
+		"required": schema.BoolAttribute{Computed: true, MarkdownDescription: RequiredDescription},
 		"reason": schema.StringAttribute{Computed: true, MarkdownDescription: "Why, as a stable code: `mode_never`, `registry_disabled`, `mode_always`, " +
 			"`anonymous_pull`, `auto_devops_disabled`, `auto_devops_private`, `auto_devops_internal` or `auto_devops_members_only`."},
-		"explanation": schema.StringAttribute{Computed: true, MarkdownDescription: explanationDescription},
+		"explanation": schema.StringAttribute{Computed: true, MarkdownDescription: ExplanationDescription},
 		"generation":  schema.Int64Attribute{Computed: true, MarkdownDescription: "How many tokens this resource has minted."},
 		"last_change": schema.StringAttribute{Computed: true, MarkdownDescription: "Why the current token came to be, or will end."},
 		"last_action": schema.StringAttribute{Computed: true, MarkdownDescription: "The last thing that happened to the tokens, known in the plan that does it: " +

@@ -94,7 +94,7 @@ func wantKind(t *testing.T, err error, kind gitlab.Kind) *gitlab.Error {
 	return e
 }
 
-func TestTrap_hiddenAutoDevOpsIsNotFalse(t *testing.T) {
+func TestProject_hiddenAutoDevOpsIsNotFalse(t *testing.T) {
 	b := newBench(t)
 	b.gitlab.SaveAutoDevOps(b.project, gitlabtest.True)
 	b.token = b.gitlab.CreateAccessToken(b.gitlab.TokenManager(b.project), "api")
@@ -107,7 +107,7 @@ func TestTrap_hiddenAutoDevOpsIsNotFalse(t *testing.T) {
 	}
 }
 
-func TestTrap_missingKeysStayMissing(t *testing.T) {
+func TestProject_missingKeysStayMissing(t *testing.T) {
 	b := newBench(t)
 	for _, key := range []string{"visibility", "container_registry_access_level", "container_registry_enabled", "container_registry_image_prefix"} {
 		b.gitlab.LeaveOut(b.project, key)
@@ -118,7 +118,7 @@ func TestTrap_missingKeysStayMissing(t *testing.T) {
 	}
 }
 
-func TestTrap_oldServersSayOnlyRegistryEnabled(t *testing.T) {
+func TestProject_oldServersSayOnlyRegistryEnabled(t *testing.T) {
 	b := newBench(t)
 	b.gitlab.LeaveOut(b.project, "container_registry_access_level")
 	if project, err := b.client.Project(t.Context(), "acme/shop"); err != nil || project.Facts.RegistryAccessLevel != access.RegistryEnabled {
@@ -130,7 +130,7 @@ func TestTrap_oldServersSayOnlyRegistryEnabled(t *testing.T) {
 	}
 }
 
-func TestTrap_archivedAndScheduledForDeletion(t *testing.T) {
+func TestProject_archivedAndScheduledForDeletion(t *testing.T) {
 	b := newBench(t)
 	b.gitlab.SetArchived(b.project, true)
 	b.gitlab.ScheduleDeletion(b.project)
@@ -140,7 +140,7 @@ func TestTrap_archivedAndScheduledForDeletion(t *testing.T) {
 	}
 }
 
-func TestTrap_oldProjectPathLeadsToTheNumericID(t *testing.T) {
+func TestProject_oldPathLeadsToTheNumericID(t *testing.T) {
 	b := newBench(t)
 	b.gitlab.RenameProject(b.project, "acme/store")
 	project, err := b.client.Project(t.Context(), "acme/shop")
@@ -153,7 +153,7 @@ func TestTrap_oldProjectPathLeadsToTheNumericID(t *testing.T) {
 	}
 }
 
-func TestTrap_credentialsFollowNoRedirect(t *testing.T) {
+func TestClient_followsNoRedirect(t *testing.T) {
 	b := newBench(t)
 	var leaked []string
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { leaked = append(leaked, r.URL.Path) }))
@@ -171,7 +171,7 @@ func TestTrap_credentialsFollowNoRedirect(t *testing.T) {
 	}
 }
 
-func TestTrap_tokensBeyondTheFirstPage(t *testing.T) {
+func TestDeployTokens_beyondTheFirstPage(t *testing.T) {
 	b := newBench(t)
 	for range 250 {
 		b.deployToken(time.Time{})
@@ -186,7 +186,7 @@ func TestTrap_tokensBeyondTheFirstPage(t *testing.T) {
 	}
 }
 
-func TestTrap_aPartialListIsAnError(t *testing.T) {
+func TestDeployTokens_partialListIsAnError(t *testing.T) {
 	b := newBench(t)
 	for range 150 {
 		b.deployToken(time.Time{})
@@ -197,7 +197,7 @@ func TestTrap_aPartialListIsAnError(t *testing.T) {
 	}
 }
 
-func TestTrap_expiryIsTheClocksAffair(t *testing.T) {
+func TestDeployToken_expiryIgnoresAPIFlag(t *testing.T) {
 	b := newBench(t)
 	at := time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC) // two hours ago; the flag stays false until midnight
 	b.deployToken(at)
@@ -208,7 +208,7 @@ func TestTrap_expiryIsTheClocksAffair(t *testing.T) {
 	}
 }
 
-func TestTrap_theYear3000IsNoExpiry(t *testing.T) {
+func TestDeployToken_year3000IsNoExpiry(t *testing.T) {
 	b := newBench(t)
 	b.deployToken(time.Time{})
 	b.gitlab.Inject(gitlabtest.Fault{Match: listTokens, Status: 200, Body: `[{"id":1,"name":"a","username":"b","expires_at":"3000-01-01T00:00:00.000Z","scopes":[],"revoked":false,"expired":false}]`})
@@ -221,7 +221,7 @@ func TestTrap_theYear3000IsNoExpiry(t *testing.T) {
 	}
 }
 
-func TestTrap_revokedInTheSettingsIsNotGone(t *testing.T) {
+func TestDeployToken_revokedInSettingsIsNotGone(t *testing.T) {
 	b := newBench(t)
 	token := b.deployToken(time.Time{})
 	b.gitlab.RevokeInSettings(token.ID)
@@ -231,7 +231,7 @@ func TestTrap_revokedInTheSettingsIsNotGone(t *testing.T) {
 	}
 }
 
-func TestTrap_twoWordingsOf404(t *testing.T) {
+func TestErrors_wordingsOf404(t *testing.T) {
 	b := newBench(t)
 	_, err := b.client.DeployToken(t.Context(), b.project.ID, 999)
 	wantKind(t, err, gitlab.KindTokenNotFound)
@@ -252,7 +252,7 @@ func TestTrap_twoWordingsOf404(t *testing.T) {
 	wantKind(t, err, gitlab.KindNotFound)
 }
 
-func TestTrap_deleteSucceedsOnlyOn204OrTheTokens404(t *testing.T) {
+func TestRevoke_succeedsOnlyOn204OrTheTokens404(t *testing.T) {
 	for name, c := range map[string]struct {
 		fault gitlabtest.Fault
 		ok    bool
@@ -283,7 +283,7 @@ func TestTrap_deleteSucceedsOnlyOn204OrTheTokens404(t *testing.T) {
 	}
 }
 
-func TestTrap_deleteInMaintenanceModeIsNoSuccess(t *testing.T) {
+func TestRevoke_inMaintenanceModeFails(t *testing.T) {
 	b := newBench(t, func(o *gitlab.Options) { o.Retries = 1 })
 	token := b.deployToken(time.Time{})
 	b.gitlab.SetMaintenance(true)
@@ -296,7 +296,7 @@ func TestTrap_deleteInMaintenanceModeIsNoSuccess(t *testing.T) {
 	}
 }
 
-func TestTrap_429WithRetryAfterOnly(t *testing.T) {
+func TestRetry_429WithRetryAfterOnly(t *testing.T) {
 	b := newBench(t)
 	b.gitlab.Inject(gitlabtest.EndpointLimited(getProject, 60*time.Second))
 	if _, err := b.client.Project(t.Context(), "acme/shop"); err != nil {
@@ -307,7 +307,7 @@ func TestTrap_429WithRetryAfterOnly(t *testing.T) {
 	}
 }
 
-func TestTrap_429OfTheThrottleIsPlainText(t *testing.T) {
+func TestRetry_429OfTheThrottleIsPlainText(t *testing.T) {
 	b := newBench(t)
 	fault := b.gitlab.Throttled(getProject, 20*time.Second)
 	delete(fault.Header, "Retry-After") // an older server
@@ -320,7 +320,7 @@ func TestTrap_429OfTheThrottleIsPlainText(t *testing.T) {
 	}
 }
 
-func TestTrap_aHintBeyondTheOperationFailsAtOnce(t *testing.T) {
+func TestRetry_hintBeyondTheOperationFailsAtOnce(t *testing.T) {
 	b := newBench(t)
 	b.gitlab.Inject(gitlabtest.EndpointLimited(getProject, 600*time.Second))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -332,7 +332,7 @@ func TestTrap_aHintBeyondTheOperationFailsAtOnce(t *testing.T) {
 	}
 }
 
-func TestTrap_noHintMeansBoundedPatience(t *testing.T) {
+func TestRetry_withoutHintIsBounded(t *testing.T) {
 	b := newBench(t, func(o *gitlab.Options) { o.Retries = 50 })
 	b.gitlab.Inject(gitlabtest.Fault{Match: getProject, Status: 502, Body: "<html>Bad Gateway</html>", Times: gitlabtest.Always})
 	_, err := b.client.Project(t.Context(), "acme/shop")
@@ -348,7 +348,7 @@ func TestTrap_noHintMeansBoundedPatience(t *testing.T) {
 	}
 }
 
-func TestTrap_getsAreRepeated(t *testing.T) {
+func TestRetry_getsAreRepeated(t *testing.T) {
 	for _, fault := range []gitlabtest.Fault{
 		{Match: getProject, Status: 500},
 		{Match: getProject, Status: 503},
@@ -365,7 +365,7 @@ func TestTrap_getsAreRepeated(t *testing.T) {
 	}
 }
 
-func TestTrap_definiteRefusalsAreNotRepeated(t *testing.T) {
+func TestRetry_refusalsAreNotRepeated(t *testing.T) {
 	for _, status := range []int{400, 401, 403, 404, 501} {
 		b := newBenchIn(t, fmt.Sprint(status))
 		b.gitlab.Inject(gitlabtest.Fault{Match: getProject, Status: status, Times: gitlabtest.Always})
@@ -388,9 +388,9 @@ func newBenchIn(t *testing.T, name string) *bench {
 	return b
 }
 
-// TestTrap_postIsNeverRepeatedBlindly: whatever becomes of the POST, at most one
+// TestMint_ambiguousPostIsReconciled: whatever becomes of the POST, at most one
 // live token results, and it is the one whose secret is known.
-func TestTrap_postIsNeverRepeatedBlindly(t *testing.T) {
+func TestMint_ambiguousPostIsReconciled(t *testing.T) {
 	for name, c := range map[string]struct {
 		fault gitlabtest.Fault
 		posts int
@@ -430,7 +430,7 @@ func TestTrap_postIsNeverRepeatedBlindly(t *testing.T) {
 	}
 }
 
-func TestTrap_uncertainPostThatCannotBeToldApart(t *testing.T) {
+func TestMint_ambiguousPostWithChosenUsername(t *testing.T) {
 	t.Run("a username that the user chose", func(t *testing.T) {
 		b := newBench(t)
 		b.gitlab.Inject(gitlabtest.Fault{Match: postToken, Status: 502, When: gitlabtest.After})
@@ -499,10 +499,10 @@ func TestTrap_uncertainPostThatCannotBeToldApart(t *testing.T) {
 	})
 }
 
-// TestTrap_theUsernameOfAnAccessIsShared: an access keeps its username, so another
+// TestMint_sharedUsernameRevokesNothing: an access keeps its username, so another
 // run of it may mint meanwhile: one whose lock was broken, or that an interrupted
 // run left behind. Nothing that may be its token is revoked.
-func TestTrap_theUsernameOfAnAccessIsShared(t *testing.T) {
+func TestMint_sharedUsernameRevokesNothing(t *testing.T) {
 	start := func(t *testing.T) (*bench, gitlab.MintRequest) {
 		t.Helper()
 		b := newBench(t)
@@ -560,7 +560,7 @@ func TestTrap_theUsernameOfAnAccessIsShared(t *testing.T) {
 	})
 }
 
-func TestTrap_postRefusedForGood(t *testing.T) {
+func TestMint_refused(t *testing.T) {
 	b := newBench(t)
 	b.token = b.gitlab.CreateAccessToken(b.gitlab.Member(b.project, gitlabtest.Developer), "api")
 	b.gitlab.Inject(gitlabtest.Fault{Match: listTokens, Status: 200, Body: "[]"})
@@ -587,7 +587,7 @@ func TestMint_sendsMillisecondsInUTC(t *testing.T) {
 	}
 }
 
-func TestTrap_theServerIsStillAtWorkWhenTheClientGivesUp(t *testing.T) {
+func TestMint_serverStillAtWork(t *testing.T) {
 	b := newBench(t, func(o *gitlab.Options) {
 		o.AnswerTimeout = time.Second
 		o.Pause = func(time.Duration) time.Duration { return 700 * time.Millisecond }
@@ -602,7 +602,7 @@ func TestTrap_theServerIsStillAtWorkWhenTheClientGivesUp(t *testing.T) {
 	}
 }
 
-func TestTrap_outOfTimeIsNeverCertain(t *testing.T) {
+func TestMint_outOfTimeIsUncertain(t *testing.T) {
 	b := newBench(t)
 	b.gitlab.Inject(gitlabtest.Fault{Match: postToken, Pause: 1500 * time.Millisecond})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -613,7 +613,7 @@ func TestTrap_outOfTimeIsNeverCertain(t *testing.T) {
 	}
 }
 
-func TestTrap_aKnownTokenIsNoOrphan(t *testing.T) {
+func TestMint_knownTokenIsNoOrphan(t *testing.T) {
 	b := newBench(t)
 	request := b.request()
 	request.FreshUsername = false
@@ -631,7 +631,7 @@ func TestTrap_aKnownTokenIsNoOrphan(t *testing.T) {
 	}
 }
 
-func TestTrap_mintsPauseBetweenTries(t *testing.T) {
+func TestMint_pausesBetweenTries(t *testing.T) {
 	b := newBench(t)
 	b.gitlab.Inject(gitlabtest.Fault{Match: postToken, Status: 500, Header: map[string]string{"Retry-After": "20"}})
 	if _, err := b.client.MintDeployToken(t.Context(), b.request()); err != nil {
@@ -642,7 +642,7 @@ func TestTrap_mintsPauseBetweenTries(t *testing.T) {
 	}
 }
 
-func TestTrap_aHintThatIsOverStillMeansAPause(t *testing.T) {
+func TestRetry_pastHintStillPauses(t *testing.T) {
 	b := newBench(t)
 	b.gitlab.Inject(gitlabtest.Fault{Match: getProject, Times: 3, Status: 429, Header: map[string]string{"Retry-After": "0"}})
 	if _, err := b.client.Project(t.Context(), "acme/shop"); err != nil {
@@ -655,14 +655,14 @@ func TestTrap_aHintThatIsOverStillMeansAPause(t *testing.T) {
 	}
 }
 
-func TestTrap_withoutADeadlineHintsAreBounded(t *testing.T) {
+func TestRetry_hintsAreBoundedWithoutDeadline(t *testing.T) {
 	b := newBench(t)
 	b.gitlab.Inject(gitlabtest.EndpointLimited(getProject, 24*time.Hour))
 	_, err := b.client.Project(t.Context(), "acme/shop")
 	wantKind(t, err, gitlab.KindTooLate)
 }
 
-func TestTrap_answersThatEchoCredentials(t *testing.T) {
+func TestErrors_hideEchoedCredentials(t *testing.T) {
 	b := newBench(t, func(o *gitlab.Options) { o.Headers = map[string]string{"X-Gate": "gatekeeper-word"} })
 	secret := b.deployToken(time.Time{}).Secret
 	basic := base64.StdEncoding.EncodeToString([]byte("user:" + secret))
@@ -688,7 +688,7 @@ func TestTrap_answersThatEchoCredentials(t *testing.T) {
 	}
 }
 
-func TestTrap_oauthTokensAreBearers(t *testing.T) {
+func TestClient_oauthTokensAreBearers(t *testing.T) {
 	b := newBench(t)
 	b.token = b.gitlab.CreateOAuthToken(b.gitlab.Maintainer(b.project), "api")
 	if _, err := b.newClient().DeployTokens(t.Context(), b.project.ID); err != nil {
@@ -696,7 +696,7 @@ func TestTrap_oauthTokensAreBearers(t *testing.T) {
 	}
 }
 
-func TestTrap_aStalledBodyRunsIntoTheTimeout(t *testing.T) {
+func TestClient_stalledBodyTimesOut(t *testing.T) {
 	t.Parallel()
 	var tries atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

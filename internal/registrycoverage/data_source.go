@@ -1,4 +1,6 @@
-package registryaccess
+// Package registrycoverage holds the autodevops_registry_coverage data source: which
+// projects of a group or list need registry access, and which have it.
+package registrycoverage
 
 import (
 	"context"
@@ -16,7 +18,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/access"
+	"github.com/autodevops/terraform-provider-autodevops/internal/arguments"
 	"github.com/autodevops/terraform-provider-autodevops/internal/gitlab"
+	"github.com/autodevops/terraform-provider-autodevops/internal/registryaccess"
 )
 
 const (
@@ -28,39 +32,39 @@ const (
 )
 
 var (
-	_ datasource.DataSource                   = (*CoverageDataSource)(nil)
-	_ datasource.DataSourceWithConfigure      = (*CoverageDataSource)(nil)
-	_ datasource.DataSourceWithValidateConfig = (*CoverageDataSource)(nil)
+	_ datasource.DataSource                   = (*DataSource)(nil)
+	_ datasource.DataSourceWithConfigure      = (*DataSource)(nil)
+	_ datasource.DataSourceWithValidateConfig = (*DataSource)(nil)
 )
 
-// CoverageDataSource is the autodevops_registry_coverage data source: which
+// DataSource is the autodevops_registry_coverage data source: which
 // projects of a fleet need registry access, and which have it.
-type CoverageDataSource struct{ dataSource }
+type DataSource struct{ registryaccess.Configured }
 
-// NewCoverageDataSource returns the data source.
-func NewCoverageDataSource() datasource.DataSource { return &CoverageDataSource{} }
+// NewDataSource returns the data source.
+func NewDataSource() datasource.DataSource { return &DataSource{} }
 
 // Metadata implements datasource.DataSource.
-func (d *CoverageDataSource) Metadata(_ context.Context, req datasource.MetadataRequest, resp *datasource.MetadataResponse) {
+func (d *DataSource) Metadata(_ context.Context, req datasource.MetadataRequest, resp *datasource.MetadataResponse) {
 	resp.TypeName = req.ProviderTypeName + "_registry_coverage"
 }
 
 // ValidateConfig implements datasource.DataSourceWithValidateConfig.
-func (d *CoverageDataSource) ValidateConfig(ctx context.Context, req datasource.ValidateConfigRequest, resp *datasource.ValidateConfigResponse) {
-	var m coverageModel
+func (d *DataSource) ValidateConfig(ctx context.Context, req datasource.ValidateConfigRequest, resp *datasource.ValidateConfigResponse) {
+	var m model
 	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
-	validateTimeouts(m.Timeouts.Attributes(), &resp.Diagnostics)
+	arguments.CheckTimeouts(m.Timeouts.Attributes(), &resp.Diagnostics)
 }
 
 // Read implements datasource.DataSource.
-func (d *CoverageDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
-	var m coverageModel
-	if !d.begin(ctx, req, resp, &m) {
+func (d *DataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
+	var m model
+	if !d.Begin(ctx, req, resp, &m) {
 		return
 	}
 	timeout, diags := m.Timeouts.Read(ctx, coverageTimeout)
 	resp.Diagnostics.Append(diags...)
-	s, diags := m.survey(ctx, d.gitlab)
+	s, diags := m.report(ctx, d.GitLab)
 	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
 		return
@@ -70,18 +74,18 @@ func (d *CoverageDataSource) Read(ctx context.Context, req datasource.ReadReques
 
 	err := s.run(ctx)
 	if err == nil {
-		err = d.gitlab.CheckClock()
+		err = d.GitLab.CheckClock()
 	}
 	if err != nil {
-		AddError(&resp.Diagnostics, "Cannot read the registry coverage of "+s.subject(), err)
+		registryaccess.AddError(&resp.Diagnostics, "Cannot read the registry coverage of "+s.subject(), err)
 		return
 	}
 	m.fill(s)
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }
 
-// survey looks at many projects.
-type survey struct {
+// report is what is found out about many projects.
+type report struct {
 	gitlab *gitlab.Client
 
 	// Either group or projects is set.
@@ -94,11 +98,11 @@ type survey struct {
 	within       time.Duration
 
 	mu    sync.Mutex
-	found map[string]finding
+	found map[string]projectReport
 }
 
-// finding is what is found out about one project.
-type finding struct {
+// projectReport is what is found out about one project.
+type projectReport struct {
 	projectID int64
 	// requirement is nil if it cannot be decided.
 	requirement *access.Requirement
@@ -108,21 +112,21 @@ type finding struct {
 	hidden string
 }
 
-func (f finding) required() bool  { return f.requirement != nil && f.requirement.Required }
-func (f finding) covered() bool   { return f.coverage != nil && f.coverage.Token != nil }
-func (f finding) unmanaged() bool { return f.coverage != nil && len(f.coverage.Unmanaged) > 0 }
+func (f projectReport) required() bool  { return f.requirement != nil && f.requirement.Required }
+func (f projectReport) covered() bool   { return f.coverage != nil && f.coverage.Token != nil }
+func (f projectReport) unmanaged() bool { return f.coverage != nil && len(f.coverage.Unmanaged) > 0 }
 
-func (f finding) uncovered() bool { return f.required() && f.coverage != nil && !f.covered() }
-func (f finding) isHidden() bool  { return f.hidden != "" }
+func (f projectReport) uncovered() bool { return f.required() && f.coverage != nil && !f.covered() }
+func (f projectReport) isHidden() bool  { return f.hidden != "" }
 
-func (s *survey) expiring(f finding) bool {
+func (s *report) expiring(f projectReport) bool {
 	return f.required() && f.coverage != nil && f.coverage.Expiring(s.gitlab.Now(), s.within)
 }
 
-// survey reads the arguments.
-func (m *coverageModel) survey(ctx context.Context, client *gitlab.Client) (*survey, diag.Diagnostics) {
-	s := &survey{
-		gitlab: client, found: map[string]finding{},
+// report reads the arguments.
+func (m *model) report(ctx context.Context, client *gitlab.Client) (*report, diag.Diagnostics) {
+	s := &report{
+		gitlab: client, found: map[string]projectReport{},
 		group:        m.Group.ValueString(),
 		onlyRequired: m.OnlyRequired.ValueBool(),
 		name:         access.DefaultName,
@@ -135,7 +139,7 @@ func (m *coverageModel) survey(ctx context.Context, client *gitlab.Client) (*sur
 	if !m.Name.IsNull() {
 		s.name = m.Name.ValueString()
 	}
-	if days := daysOf(m.ExpiringWithinDays); days != nil {
+	if days := arguments.Days(m.ExpiringWithinDays); days != nil {
 		s.within = time.Duration(min(*days, mostExpiringWithinDays)) * 24 * time.Hour
 	}
 	var diags diag.Diagnostics
@@ -149,37 +153,37 @@ func (m *coverageModel) survey(ctx context.Context, client *gitlab.Client) (*sur
 	return s, diags
 }
 
-func (s *survey) subject() string {
+func (s *report) subject() string {
 	if s.group != "" {
 		return "group " + s.group
 	}
 	return s.id()
 }
 
-func (s *survey) id() string {
+func (s *report) id() string {
 	if s.group != "" {
 		return s.group
 	}
 	return strings.Join(s.projects, ",")
 }
 
-// run looks at all projects. A project that GitLab hides is a finding; any other
-// failure ends the survey, as a part of the picture is none.
-func (s *survey) run(ctx context.Context) error {
+// run looks at all projects. A project that GitLab hides is a projectReport; any other
+// failure fails the read: a partial result could pass for a complete one.
+func (s *report) run(ctx context.Context) error {
 	workers, ctx := errgroup.WithContext(ctx)
 	workers.SetLimit(projectsAtOnce)
 	var listing error
 	if s.group != "" {
 		listing = s.gitlab.GroupProjects(ctx, s.group, s.filter, func(p gitlab.Project) error {
 			if !s.excluded(p.Path) {
-				workers.Go(func() error { return s.look(ctx, p) })
+				workers.Go(func() error { return s.inspect(ctx, p) })
 			}
 			return ctx.Err()
 		})
 	}
 	checkToken := sync.OnceValue(func() error { return s.gitlab.KnowsToken(ctx) })
 	for _, ref := range s.projects {
-		workers.Go(func() error { return s.lookUp(ctx, ref, checkToken) })
+		workers.Go(func() error { return s.inspectListed(ctx, ref, checkToken) })
 	}
 	if err := workers.Wait(); err != nil { // before the list's error, which may be only the end that this one has put to it
 		return err
@@ -187,7 +191,7 @@ func (s *survey) run(ctx context.Context) error {
 	return listing
 }
 
-func (s *survey) excluded(projectPath string) bool {
+func (s *report) excluded(projectPath string) bool {
 	projectPath = strings.ToLower(projectPath)
 	return slices.ContainsFunc(s.exclude, func(excluded string) bool {
 		excluded = strings.ToLower(excluded)
@@ -215,38 +219,38 @@ func isHidden(err error) bool {
 	return false
 }
 
-// lookUp looks at a project of the explicit list. One that is missing is a finding
+// inspectListed looks at a project of the explicit list. One that is missing is a projectReport
 // only if GitLab knows the provider's token: to an anonymous caller all are missing.
-func (s *survey) lookUp(ctx context.Context, ref string, checkToken func() error) error {
+func (s *report) inspectListed(ctx context.Context, ref string, checkToken func() error) error {
 	p, err := s.gitlab.Project(ctx, ref)
 	switch {
 	case isHidden(err):
 		if err = checkToken(); err != nil {
 			return err
 		}
-		s.note(ref, finding{hidden: hiddenProject})
+		s.add(ref, projectReport{hidden: hiddenProject})
 		return nil
 	case err != nil:
 		return err
 	}
-	return s.look(ctx, p)
+	return s.inspect(ctx, p)
 }
 
-// look decides about one project, and reads its tokens if that can tell more.
-func (s *survey) look(ctx context.Context, p gitlab.Project) error {
-	f := finding{projectID: p.ID}
+// inspect decides about one project, and reads its tokens if that can tell more.
+func (s *report) inspect(ctx context.Context, p gitlab.Project) error {
+	f := projectReport{projectID: p.ID}
 	requirement, err := access.Require(access.ModeAuto, p.Facts)
 	if err != nil {
 		f.hidden = hiddenRole
 		if undecidable := (*access.UndecidableError)(nil); errors.As(err, &undecidable) && undecidable.Fact != "auto_devops_enabled" {
-			f.hidden = capitalize(undecidable.Error()) + "."
+			f.hidden = registryaccess.Capitalize(undecidable.Error()) + "."
 		}
-		s.note(p.Path, f)
+		s.add(p.Path, f)
 		return nil
 	}
 	if requirement.RegistryMissing {
 		f.hidden = hiddenRegistry
-		s.note(p.Path, f)
+		s.add(p.Path, f)
 		return nil
 	}
 	f.requirement = &requirement
@@ -273,18 +277,18 @@ func (s *survey) look(ctx context.Context, p gitlab.Project) error {
 			f.coverage = &coverage
 		}
 	}
-	s.note(p.Path, f)
+	s.add(p.Path, f)
 	return nil
 }
 
-func (s *survey) note(key string, f finding) {
+func (s *report) add(key string, f projectReport) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.found[key] = f
 }
 
 // fill writes the results.
-func (m *coverageModel) fill(s *survey) {
+func (m *model) fill(s *report) {
 	m.ID = types.StringValue(s.id())
 	rows := map[string]attr.Value{}
 	for key, f := range s.found {
@@ -295,17 +299,17 @@ func (m *coverageModel) fill(s *survey) {
 	keys := slices.Sorted(maps.Keys(s.found))
 	totals := map[string]attr.Value{}
 	for name, kind := range map[string]struct {
-		is func(finding) bool
+		is func(projectReport) bool
 		// list is where their paths go; nil for what is only counted.
 		list *types.List
 	}{
-		"projects":  {is: func(finding) bool { return true }},
-		"required":  {is: finding.required},
-		"covered":   {is: func(f finding) bool { return f.required() && f.covered() }},
-		"uncovered": {is: finding.uncovered, list: &m.Uncovered},
+		"projects":  {is: func(projectReport) bool { return true }},
+		"required":  {is: projectReport.required},
+		"covered":   {is: func(f projectReport) bool { return f.required() && f.covered() }},
+		"uncovered": {is: projectReport.uncovered, list: &m.Uncovered},
 		"expiring":  {is: s.expiring, list: &m.Expiring},
-		"unmanaged": {is: finding.unmanaged, list: &m.Unmanaged},
-		"hidden":    {is: finding.isHidden, list: &m.Hidden},
+		"unmanaged": {is: projectReport.unmanaged, list: &m.Unmanaged},
+		"hidden":    {is: projectReport.isHidden, list: &m.Hidden},
 	} {
 		paths := []attr.Value{}
 		for _, key := range keys {
@@ -321,10 +325,10 @@ func (m *coverageModel) fill(s *survey) {
 	m.Totals = types.ObjectValueMust(totalsType, totals)
 }
 
-func (s *survey) row(f finding) attr.Value {
+func (s *report) row(f projectReport) attr.Value {
 	row := map[string]attr.Value{
 		"project_id": types.Int64Null(), "required": types.BoolNull(), "reason": types.StringNull(), "explanation": types.StringValue(f.hidden),
-		"hidden": types.BoolValue(f.isHidden()), "covered": types.BoolNull(), "token_id": types.Int64Null(), "expires_at": timeValue(time.Time{}),
+		"hidden": types.BoolValue(f.isHidden()), "covered": types.BoolNull(), "token_id": types.Int64Null(), "expires_at": registryaccess.TimeValue(time.Time{}),
 		"expiring": types.BoolNull(), "unmanaged_token_ids": types.ListNull(types.Int64Type),
 	}
 	if f.projectID != 0 {
@@ -340,11 +344,11 @@ func (s *survey) row(f finding) attr.Value {
 	if f.coverage != nil {
 		row["covered"] = types.BoolValue(f.covered())
 		row["expiring"] = types.BoolValue(s.expiring(f))
-		row["unmanaged_token_ids"] = idsValue(f.coverage.Unmanaged)
+		row["unmanaged_token_ids"] = registryaccess.IDsValue(f.coverage.Unmanaged)
 	}
 	if f.covered() {
 		row["token_id"] = types.Int64Value(f.coverage.Token.ID)
-		row["expires_at"] = timeValue(f.coverage.Token.ExpiresAt)
+		row["expires_at"] = registryaccess.TimeValue(f.coverage.Token.ExpiresAt)
 	}
 	return types.ObjectValueMust(coverageType.AttrTypes, row)
 }

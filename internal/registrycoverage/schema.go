@@ -1,4 +1,4 @@
-package registryaccess
+package registrycoverage
 
 import (
 	"context"
@@ -18,6 +18,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/access"
+	"github.com/autodevops/terraform-provider-autodevops/internal/arguments"
+	"github.com/autodevops/terraform-provider-autodevops/internal/registryaccess"
 )
 
 // defaultExpiringWithinDays is less than half of the window in which a default
@@ -27,8 +29,8 @@ const defaultExpiringWithinDays = 14
 // mostExpiringWithinDays is far beyond any token's life.
 const mostExpiringWithinDays = 36500
 
-// coverageModel is the coverage data source as its schema has it.
-type coverageModel struct {
+// model is the coverage data source as its schema has it.
+type model struct {
 	Group              types.String   `tfsdk:"group"`
 	Projects           types.Set      `tfsdk:"projects"`
 	IncludeSubgroups   types.Bool     `tfsdk:"include_subgroups"`
@@ -73,7 +75,7 @@ var totalsType = map[string]attr.Type{
 }
 
 // Schema implements datasource.DataSource.
-func (d *CoverageDataSource) Schema(ctx context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
+func (d *DataSource) Schema(ctx context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
 	attributes := coverageArguments()
 	maps.Copy(attributes, coverageResults())
 	attributes["timeouts"] = timeouts.AttributesWithOpts(ctx, timeouts.Opts{
@@ -97,13 +99,9 @@ func coverageArguments() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		"group": schema.StringAttribute{
 			Optional: true, MarkdownDescription: "The group: its numeric id or its full path. Either this or `projects`.",
-			Validators: []validator.String{
-				stringvalidator.ExactlyOneOf(path.MatchRoot("group"), path.MatchRoot("projects")),
-				stringvalidator.RegexMatches(validGroup, `must be the group's numeric id or its full path, like "acme/platform", without a host and without slashes around it`),
-				possibleID{},
-			},
+			Validators: append(arguments.GroupValidators(), stringvalidator.ExactlyOneOf(path.MatchRoot("group"), path.MatchRoot("projects"))),
 		},
-		"projects": paths("The projects: their numeric ids or full paths. Either this or `group`.", setvalidator.ValueStringsAre(projectValidators()...)),
+		"projects": paths("The projects: their numeric ids or full paths. Either this or `group`.", setvalidator.ValueStringsAre(arguments.ProjectValidators()...)),
 		"include_subgroups": schema.BoolAttribute{
 			Optional: true, Validators: ofGroup, MarkdownDescription: "Whether projects in subgroups count. Default: `true`.",
 		},
@@ -113,17 +111,17 @@ func coverageArguments() map[string]schema.Attribute {
 		},
 		"exclude": paths("Full paths of groups and projects that do not count, with all that is below them.",
 			setvalidator.ConflictsWith(path.MatchRoot("projects")),
-			setvalidator.ValueStringsAre(stringvalidator.RegexMatches(validGroup, "must be a full path, without slashes around it"))),
+			setvalidator.ValueStringsAre(arguments.PathValidator())),
 		"only_required": schema.BoolAttribute{
 			Optional: true, MarkdownDescription: "Whether to leave out projects that certainly need no access, which saves a request for each of them; " +
 				"unmanaged tokens of those are not found then. Default: `false`.",
 		},
 		"name": schema.StringAttribute{
 			Optional: true, MarkdownDescription: "The name of the deploy tokens that count. Default: `" + access.DefaultName + "`.",
-			Validators: nameValidators(),
+			Validators: arguments.NameValidators(),
 		},
 		"expiring_within_days": schema.NumberAttribute{
-			Optional: true, Validators: []validator.Number{WholeNumber(0, mostExpiringWithinDays)},
+			Optional: true, Validators: []validator.Number{arguments.WholeNumber(0, mostExpiringWithinDays)},
 			MarkdownDescription: fmt.Sprintf("How many days before its expiry a token counts as expiring, from 0 to %d. With less than the `rotate_before_days` of the resources, "+
 				"it says that applies no longer happen. Default: %d.", mostExpiringWithinDays, defaultExpiringWithinDays),
 		},
@@ -144,10 +142,10 @@ func coverageResults() map[string]schema.Attribute {
 			MarkdownDescription: "Each project, by its full path; one that GitLab does not show has the key that `projects` gave it. " +
 				"What cannot be told is null, never false.",
 			NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
-				"project_id":  schema.Int64Attribute{Computed: true, MarkdownDescription: projectIDDescription},
-				"required":    schema.BoolAttribute{Computed: true, MarkdownDescription: requiredDescription + " With `mode = \"auto\"` and without the facts that a resource's arguments can state."},
+				"project_id":  schema.Int64Attribute{Computed: true, MarkdownDescription: registryaccess.ProjectIDDescription},
+				"required":    schema.BoolAttribute{Computed: true, MarkdownDescription: registryaccess.RequiredDescription + " With `mode = \"auto\"` and without the facts that a resource's arguments can state."},
 				"reason":      schema.StringAttribute{Computed: true, MarkdownDescription: "Why, as a stable code; see the resource."},
-				"explanation": schema.StringAttribute{Computed: true, MarkdownDescription: explanationDescription + " For a hidden project: what is hidden."},
+				"explanation": schema.StringAttribute{Computed: true, MarkdownDescription: registryaccess.ExplanationDescription + " For a hidden project: what is hidden."},
 				"hidden": schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether it cannot be told if the project is covered, mostly because the role of " +
 					"the provider's user is below Maintainer."},
 				"covered":    schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether a deploy token of the name can pull images now: neither revoked nor expired, and with the scope `read_registry`."},

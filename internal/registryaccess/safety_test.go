@@ -23,9 +23,9 @@ func refuseProof(d *driver, cleanupFails bool) {
 	}
 }
 
-// TestGuard_unprovenTokensAreNotPublished: without a proof the old token stays
+// TestSafety_unprovenTokensAreNotPublished: without a proof the old token stays
 // published and the new one is gone.
-func TestGuard_unprovenTokensAreNotPublished(t *testing.T) {
+func TestSafety_unprovenTokensAreNotPublished(t *testing.T) {
 	d := newDriver(t)
 	refuseProof(d, false)
 	if d.runApply(nil) || !d.state.IsNull() || len(d.gitlab.ActiveTokens(d.project)) != 0 {
@@ -41,9 +41,9 @@ func TestGuard_unprovenTokensAreNotPublished(t *testing.T) {
 	}
 }
 
-// TestGuard_leftoversAreInTheState: a token that is neither proven nor gone must be
+// TestSafety_leftoversAreInTheState: a token that is neither proven nor gone must be
 // known, and named to the user.
-func TestGuard_leftoversAreInTheState(t *testing.T) {
+func TestSafety_leftoversAreInTheState(t *testing.T) {
 	for name, prepare := range map[string]func(d *driver){
 		"create": func(*driver) {},
 		"rotate": func(d *driver) { d.mustApply(nil); d.gitlab.Clock.AdvanceDays(340) },
@@ -69,8 +69,8 @@ func TestGuard_leftoversAreInTheState(t *testing.T) {
 	}
 }
 
-// TestGuard_expiryIsKept: a token that lives longer than asked is not published.
-func TestGuard_expiryIsKept(t *testing.T) {
+// TestSafety_expiryIsKept: a token that lives longer than asked is not published.
+func TestSafety_expiryIsKept(t *testing.T) {
 	d := newDriver(t)
 	d.gitlab.IgnoreExpiry(true)
 	if d.runApply(nil) || len(d.gitlab.ActiveTokens(d.project)) != 0 {
@@ -78,9 +78,9 @@ func TestGuard_expiryIsKept(t *testing.T) {
 	}
 }
 
-// TestGuard_interruptedProofCleansUp: the operation is cancelled while the fresh
+// TestSafety_interruptedProofCleansUp: the operation is cancelled while the fresh
 // token is being proven.
-func TestGuard_interruptedProofCleansUp(t *testing.T) {
+func TestSafety_interruptedProofCleansUp(t *testing.T) {
 	d := newDriver(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -104,9 +104,9 @@ func TestGuard_interruptedProofCleansUp(t *testing.T) {
 	}
 }
 
-// TestGuard_onlyTheTokensOwn404MeansLost: the list misses the token, and the
+// TestSafety_onlyTheTokensOwn404MeansLost: the list misses the token, and the
 // question for it alone is answered by anything but that.
-func TestGuard_onlyTheTokensOwn404MeansLost(t *testing.T) {
+func TestSafety_onlyTheTokensOwn404MeansLost(t *testing.T) {
 	const getToken = "GET /projects/:id/deploy_tokens/:token_id"
 	for _, fault := range []gitlabtest.Fault{
 		{Status: 401}, {Status: 403}, {Status: 500}, {Status: 404, Body: "<html>"}, {Status: 404, Body: `{"message":"404 Project Not Found"}`}, {},
@@ -123,8 +123,8 @@ func TestGuard_onlyTheTokensOwn404MeansLost(t *testing.T) {
 	}
 }
 
-// TestGuard_destroyBelievesNoAnonymousAnswer: a proxy strips the token, so every project looks gone.
-func TestGuard_destroyBelievesNoAnonymousAnswer(t *testing.T) {
+// TestSafety_destroyBelievesNoAnonymousAnswer: a proxy strips the token, so every project looks gone.
+func TestSafety_destroyBelievesNoAnonymousAnswer(t *testing.T) {
 	d := newDriver(t)
 	d.mustApply(nil)
 	d.gitlab.Inject(gitlabtest.Fault{Match: deleteToken, Times: gitlabtest.Always, Status: 404, Body: `{"message":"404 Project Not Found"}`})
@@ -134,9 +134,9 @@ func TestGuard_destroyBelievesNoAnonymousAnswer(t *testing.T) {
 	}
 }
 
-// TestGuard_destroyEndsOnlyWhatTheStateHolds: a copy of the state may have published
+// TestSafety_destroyEndsOnlyWhatTheStateHolds: a copy of the state may have published
 // what an interrupted apply has left. Plan and destroy name it and leave it alone.
-func TestGuard_destroyEndsOnlyWhatTheStateHolds(t *testing.T) {
+func TestSafety_destroyEndsOnlyWhatTheStateHolds(t *testing.T) {
 	d := newDriver(t)
 	d.mustApply(nil)
 	orphan := d.gitlab.CreateDeployToken(d.project, access.DefaultName, d.text("username"), time.Time{}, "read_registry")
@@ -157,8 +157,8 @@ func TestGuard_destroyEndsOnlyWhatTheStateHolds(t *testing.T) {
 	}
 }
 
-// TestGuard_endIsRefusedWhileTheRegistryIsMissing: between plan and apply.
-func TestGuard_endIsRefusedWhileTheRegistryIsMissing(t *testing.T) {
+// TestSafety_endIsRefusedWhileTheRegistryIsMissing: between plan and apply.
+func TestSafety_endIsRefusedWhileTheRegistryIsMissing(t *testing.T) {
 	d := newDriver(t)
 	d.mustApply(nil)
 	d.gitlab.SetGroupAutoDevOps(d.group, gitlabtest.False)
@@ -174,9 +174,9 @@ func TestGuard_endIsRefusedWhileTheRegistryIsMissing(t *testing.T) {
 	}
 }
 
-// TestGuard_failedRevocationsSpareWhatTheSecretHolds: without an overlap, the
+// TestSafety_failedRevocationsSpareWhatTheSecretHolds: without an overlap, the
 // replaced token outlives an apply that fails.
-func TestGuard_failedRevocationsSpareWhatTheSecretHolds(t *testing.T) {
+func TestSafety_failedRevocationsSpareWhatTheSecretHolds(t *testing.T) {
 	d := newDriver(t)
 	round := func(n string, overlap int) arguments {
 		return arguments{"rotate_when_changed": map[string]string{"round": n}, "rotation": arguments{"overlap_days": overlap}}
@@ -203,9 +203,9 @@ func TestGuard_failedRevocationsSpareWhatTheSecretHolds(t *testing.T) {
 	}
 }
 
-// TestGuard_interruptedTakeOver: the username of a take-over marks its tokens from
+// TestSafety_interruptedTakeOver: the username of a take-over marks its tokens from
 // the import on.
-func TestGuard_interruptedTakeOver(t *testing.T) {
+func TestSafety_interruptedTakeOver(t *testing.T) {
 	d := newDriver(t)
 	d.gitlab.SaveAutoDevOps(d.project, gitlabtest.True)
 	if !d.importState("acme/shop") {
@@ -239,8 +239,8 @@ func TestGuard_interruptedTakeOver(t *testing.T) {
 	d.accounted()
 }
 
-// TestGuard_chosenUsernames: a token of an uncertain rename stays named.
-func TestGuard_chosenUsernames(t *testing.T) {
+// TestSafety_chosenUsernames: a token of an uncertain rename stays named.
+func TestSafety_chosenUsernames(t *testing.T) {
 	d := newDriver(t)
 	d.mustApply(arguments{"username": "puller"})
 	d.gitlab.Inject(gitlabtest.Fault{Match: postToken, Status: 502, When: gitlabtest.After})
@@ -258,7 +258,7 @@ func TestGuard_chosenUsernames(t *testing.T) {
 	}
 }
 
-func TestGuard_refreshAfterACreationChangesNothing(t *testing.T) {
+func TestSafety_refreshAfterACreationChangesNothing(t *testing.T) {
 	d := newDriver(t)
 	d.mustApply(nil)
 	before := string(d.private)
@@ -277,9 +277,9 @@ func newDriverIn(tb testing.TB) *driver {
 	return d
 }
 
-// TestGuard_anotherRunMintsMeanwhile: what another run of the same access has
+// TestSafety_anotherRunMintsMeanwhile: what another run of the same access has
 // published survives an uncertain POST of this one, whatever the overlap is.
-func TestGuard_anotherRunMintsMeanwhile(t *testing.T) {
+func TestSafety_anotherRunMintsMeanwhile(t *testing.T) {
 	for name, args := range map[string]arguments{
 		"usual overlap": nil, "no overlap": {"rotation": arguments{"overlap_days": 0}},
 	} {
@@ -318,9 +318,9 @@ func TestGuard_anotherRunMintsMeanwhile(t *testing.T) {
 	}
 }
 
-// TestGuard_nothingIsLeftBehindUnsaid: a rotation failed after GitLab had made its
+// TestSafety_nothingIsLeftBehindUnsaid: a rotation failed after GitLab had made its
 // tokens. The state names them, and so does a destroy that has not refreshed.
-func TestGuard_nothingIsLeftBehindUnsaid(t *testing.T) {
+func TestSafety_nothingIsLeftBehindUnsaid(t *testing.T) {
 	d := newDriver(t)
 	d.mustApply(nil)
 	d.gitlab.Clock.AdvanceDays(340)
@@ -340,9 +340,9 @@ func TestGuard_nothingIsLeftBehindUnsaid(t *testing.T) {
 	}
 }
 
-// TestGuard_spread: plan, apply and every later read agree on the day, which the
+// TestSafety_spread: plan, apply and every later read agree on the day, which the
 // project's id gives; and the token is replaced on it.
-func TestGuard_spread(t *testing.T) {
+func TestSafety_spread(t *testing.T) {
 	d := newDriver(t)
 	args := arguments{"rotation": arguments{"spread_days": 90}}
 	d.mustApply(args)
@@ -367,10 +367,10 @@ func TestGuard_spread(t *testing.T) {
 	}
 }
 
-// TestGuard_stateWithoutRevision: a state of an older version gets the number in an
+// TestSafety_stateWithoutRevision: a state of an older version gets the number in an
 // update of its own, which asks no clock: a plan that is applied days later does what
 // it has shown.
-func TestGuard_stateWithoutRevision(t *testing.T) {
+func TestSafety_stateWithoutRevision(t *testing.T) {
 	d := newDriver(t)
 	d.mustApply(nil)
 	older := d.attributes(d.state)
