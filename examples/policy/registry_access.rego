@@ -102,6 +102,27 @@ revocations contains {"address": access.address, "why": sprintf("%s is not known
 	unknown(access.change, name)
 }
 
+# The words of last_action. A later version of the provider may have more of them.
+known_actions := {
+	"none", "mint", "rotate", "take_over", "replace", "start_wind_down", "cancel_wind_down",
+	"withdraw", "end", "drop", "revoke", "retire_orphan",
+}
+
+deny contains msg if {
+	some access in kept
+	action := object.get(access.change.after, "last_action", null)
+	action != null
+	not action in known_actions
+	msg := sprintf("%s: the action %s is not known to this policy", [access.address, action])
+}
+
+# What the plan does to the tokens of each resource, for the merge request's reader.
+actions contains {"address": access.address, "action": access.change.after.last_action} if {
+	some access in kept
+	access.change.actions != ["no-op"]
+	object.get(access.change.after, "last_action", null) != null
+}
+
 # The arguments that decide whether access is required.
 decisive := ["mode", "visibility", "container_registry_access_level", "auto_devops_enabled"]
 

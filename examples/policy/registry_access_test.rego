@@ -32,6 +32,14 @@ labelled(plan) := msgs if {
 
 test_creation_is_allowed if count(denied(created({}))) == 0
 
+test_action_is_reported if {
+	plan := updated({"generation": 2, "last_action": "rotate"})
+	registry_access.actions == {{"address": "autodevops_registry_access.shop", "action": "rotate"}} with input as plan with data.labels as []
+	count(denied(plan)) == 0
+}
+
+test_unknown_action_is_denied if count(denied(updated({"last_action": "something_new"}))) == 1
+
 test_rotation_is_allowed if count(denied(updated({"generation": 2}))) == 0
 
 test_wind_down_that_gitlab_asks_for_is_allowed if {

@@ -95,6 +95,17 @@ const (
 	ReasonMembersOnly        Reason = "auto_devops_members_only"
 )
 
+// Reasons lists every reason, in the order in which Require tries them.
+func Reasons() []Reason {
+	return []Reason{
+		ReasonModeNever, ReasonRegistryDisabled, ReasonModeAlways, ReasonAnonymousPull, ReasonAutoDevOpsDisabled,
+		ReasonPrivate, ReasonInternal, ReasonMembersOnly,
+	}
+}
+
+// Modes lists every mode.
+func Modes() []Mode { return []Mode{ModeAuto, ModeAlways, ModeNever} }
+
 // Explanation is the reason as one sentence, without names and dates.
 func (r Reason) Explanation() string {
 	switch r {
@@ -175,9 +186,7 @@ func Require(mode Mode, facts Facts) (Requirement, error) {
 		}, nil
 	}
 
-	switch mode {
-	case ModeAuto, ModeAlways, ModeNever:
-	default:
+	if !slices.Contains(Modes(), mode) {
 		return Requirement{}, &UndecidableError{Fact: "mode", Value: string(mode)}
 	}
 

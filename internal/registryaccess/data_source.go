@@ -100,7 +100,7 @@ func (d *DataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp 
 			"project": schema.StringAttribute{Required: true, MarkdownDescription: projectDescription, Validators: arguments.ProjectValidators()},
 			"mode": schema.StringAttribute{
 				Optional: true, MarkdownDescription: modeDescription,
-				Validators: []validator.String{stringvalidator.OneOf(string(access.ModeAuto), string(access.ModeAlways), string(access.ModeNever))},
+				Validators: []validator.String{stringvalidator.OneOf(texts(access.Modes())...)},
 			},
 			"name": schema.StringAttribute{
 				Optional: true, MarkdownDescription: "The name of the deploy tokens to list. Default: `" + access.DefaultName + "`.",

@@ -90,7 +90,7 @@ func argumentAttributes() map[string]schema.Attribute {
 		"mode": schema.StringAttribute{
 			Optional: true, Computed: true, Default: stringdefault.StaticString(string(access.ModeAuto)),
 			MarkdownDescription: modeDescription,
-			Validators:          []validator.String{stringvalidator.OneOf(string(access.ModeAuto), string(access.ModeAlways), string(access.ModeNever))},
+			Validators:          []validator.String{stringvalidator.OneOf(texts(access.Modes())...)},
 		},
 		"visibility": schema.StringAttribute{
 			Optional: true, MarkdownDescription: visibilityDescription,
@@ -211,9 +211,8 @@ func projectAttributes() map[string]schema.Attribute {
 // requirementAttributes are the decision.
 func requirementAttributes() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
-		"required": schema.BoolAttribute{Computed: true, MarkdownDescription: RequiredDescription},
-		"reason": schema.StringAttribute{Computed: true, MarkdownDescription: "Why, as a stable code: `mode_never`, `registry_disabled`, `mode_always`, " +
-			"`anonymous_pull`, `auto_devops_disabled`, `auto_devops_private`, `auto_devops_internal` or `auto_devops_members_only`."},
+		"required":    schema.BoolAttribute{Computed: true, MarkdownDescription: RequiredDescription},
+		"reason":      schema.StringAttribute{Computed: true, MarkdownDescription: "Why, as a stable code: " + quotedList(access.Reasons()) + "."},
 		"explanation": schema.StringAttribute{Computed: true, MarkdownDescription: ExplanationDescription},
 		"generation":  schema.Int64Attribute{Computed: true, MarkdownDescription: "How many tokens this resource has minted."},
 		"last_change": schema.StringAttribute{Computed: true, MarkdownDescription: "Why the current token came to be, or will end."},
@@ -258,6 +257,15 @@ func tokenAttributes() map[string]schema.Attribute {
 			MarkdownDescription: "Ids of active deploy tokens with the same name that are not this resource's.",
 		},
 	}
+}
+
+// texts are the values of an enumeration as strings.
+func texts[T ~string](values []T) []string {
+	words := make([]string, 0, len(values))
+	for _, value := range values {
+		words = append(words, string(value))
+	}
+	return words
 }
 
 // quotedList lists the values of an enumeration for a description, but for the excluded.

@@ -1,5 +1,5 @@
-# An access of a private project that Auto DevOps deploys, as it is after the first
-# apply: for `terraform test` and `tofu test` of configurations that use the provider.
+# The registry access of a private project that Auto DevOps deploys, as it is after the
+# first apply: for `terraform test` and `tofu test` of configurations that use the provider.
 #
 #   mock_provider "autodevops" {
 #     source = "./mocks"
@@ -45,6 +45,8 @@ mock_resource "autodevops_registry_access" {
     rotate_at              = "2026-12-02T00:00:00Z"
     ends_at                = null
     generation             = 1
+    token_status           = "active"
+    last_action            = "mint"
     last_change            = "Minted: Auto DevOps deploys a private project, whose images cannot be pulled once the deploy job has ended."
     unmanaged_token_ids    = []
   }
