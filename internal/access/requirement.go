@@ -8,7 +8,7 @@ import (
 // Mode says who decides whether a project needs registry access.
 type Mode string
 
-// The modes of an access.
+// The modes.
 const (
 	// ModeAuto derives the requirement from the project's facts.
 	ModeAuto Mode = "auto"

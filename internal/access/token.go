@@ -14,7 +14,7 @@ import (
 
 // Names of deploy tokens.
 const (
-	// DefaultName is the name of the deploy tokens that an access mints.
+	// DefaultName is the name of the deploy tokens that a resource mints.
 	DefaultName = "autodevops-registry-access"
 	// GitLabName is the name that GitLab exports to every job as CI_DEPLOY_USER
 	// and CI_DEPLOY_PASSWORD, and gives to the token that it makes by itself.
@@ -76,7 +76,7 @@ func (t DeployToken) CanPull(now time.Time) bool {
 // a token as ours, so no configuration may choose one.
 var ReservedUsername = regexp.MustCompile(`^autodevops-[0-9]+-[a-z0-9]{8}$`)
 
-// NewUsername generates the username of an access to that project.
+// NewUsername generates a username for the deploy tokens of that project.
 func NewUsername(projectID int64) string {
 	return usernamePrefix(projectID) + strings.ToLower(rand.Text()[:8])
 }

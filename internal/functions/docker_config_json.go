@@ -19,7 +19,7 @@ import (
 
 var _ function.Function = DockerConfigJSON{}
 
-// DockerConfigJSON is docker_config_json: it merges several accesses into one docker config.
+// DockerConfigJSON is docker_config_json: it merges the credentials of several resources into one docker config.
 type DockerConfigJSON struct{}
 
 // The ways to key a docker config.
@@ -39,17 +39,17 @@ func (DockerConfigJSON) Metadata(_ context.Context, _ function.MetadataRequest, 
 // Definition implements function.Function.
 func (DockerConfigJSON) Definition(_ context.Context, _ function.DefinitionRequest, resp *function.DefinitionResponse) {
 	resp.Definition = function.Definition{
-		Summary: "Merge registry accesses into one docker config",
+		Summary: "Merge registry credentials into one docker config",
 		MarkdownDescription: "Renders the credentials of one or many `autodevops_registry_access` resources as one docker config, for a Secret of type " +
-			"`kubernetes.io/dockerconfigjson`. Accesses that have no token at the moment add nothing; without any, the result is `{\"auths\":{}}`, " +
+			"`kubernetes.io/dockerconfigjson`. Resources that have no token at the moment add nothing; without any, the result is `{\"auths\":{}}`, " +
 			"a valid Secret. The same credentials give the same bytes.\n\n" +
 			"Registries can be written as in `docker login`, as a host or as a URL: the scheme, `/v1/`, `/v2/` and slashes at the end are left out, and the host is put " +
 			"in lower case. Docker Hub gets the key `" + access.DockerHubKey + "` that the kubelet and `docker login` use. A username cannot contain a colon, " +
 			"white space or control characters, and a password no control characters.",
 		Parameters: []function.Parameter{
 			function.DynamicParameter{
-				Name: "accesses",
-				MarkdownDescription: "A registry access, or a list or map of them. Any object with `docker_config_json` and `image_prefix` will do, " +
+				Name: "credentials",
+				MarkdownDescription: "A registry access resource, or a list or map of them. Any object with `docker_config_json` and `image_prefix` will do, " +
 					"and so will one with `registry` or `image_prefix`, `username` and `password`. The entries of a `docker_config_json` hold a username and a password, " +
 					"or `auth` with both, as `docker login` writes it without a credential helper. Identity tokens, registry tokens and credential helpers are refused.",
 			},
@@ -66,9 +66,9 @@ func (DockerConfigJSON) Definition(_ context.Context, _ function.DefinitionReque
 
 // Run implements function.Function.
 func (DockerConfigJSON) Run(ctx context.Context, req function.RunRequest, resp *function.RunResponse) {
-	var accesses types.Dynamic
+	var given types.Dynamic
 	var keyedBy string
-	if resp.Error = req.Arguments.Get(ctx, &accesses, &keyedBy); resp.Error != nil {
+	if resp.Error = req.Arguments.Get(ctx, &given, &keyedBy); resp.Error != nil {
 		return
 	}
 	if keyedBy != byHost && keyedBy != byImagePrefix {
@@ -77,14 +77,14 @@ func (DockerConfigJSON) Run(ctx context.Context, req function.RunRequest, resp *
 	}
 
 	result := types.StringUnknown()
-	credentials, known, err := collect(accesses.UnderlyingValue(), keyedBy)
+	credentials, known, err := collect(given.UnderlyingValue(), keyedBy)
 	if err == nil && known {
 		var rendered string
 		rendered, err = access.MergeDockerConfig(credentials)
 		result = types.StringValue(rendered)
 	}
 	if conflict, ok := errors.AsType[*access.ConflictingKeyError](err); ok {
-		hint := "Give each pod the credentials of one access, or a Secret for each"
+		hint := "Give each pod the credentials of one project, or a Secret for each"
 		if keyedBy == byHost {
 			hint = fmt.Sprintf("Use keyed_by = %q", byImagePrefix)
 		}
@@ -98,11 +98,11 @@ func (DockerConfigJSON) Run(ctx context.Context, req function.RunRequest, resp *
 	resp.Error = resp.Result.Set(ctx, result)
 }
 
-// collect reads one access or a collection of them. It is not known while any
+// collect reads one resource or a collection of them. It is not known while any
 // part that matters is unknown.
 func collect(value attr.Value, keyedBy string) (credentials []access.Credential, known bool, err error) {
 	if value == nil || value.IsNull() {
-		return nil, false, errors.New("an access is null")
+		return nil, false, errors.New("an element is null")
 	}
 	if value.IsUnknown() {
 		return nil, false, nil
@@ -119,7 +119,7 @@ func collect(value attr.Value, keyedBy string) (credentials []access.Credential,
 	case types.Map:
 		return collectAll(byName(value.Elements()), keyedBy)
 	default:
-		return nil, false, errors.New("accesses must be a registry access, or a list or map of them")
+		return nil, false, errors.New("credentials must be an autodevops_registry_access, or a list or map of them")
 	}
 }
 
@@ -148,7 +148,7 @@ func collectAll[K int | string](elements iter.Seq2[K, attr.Value], keyedBy strin
 	return credentials, known, nil
 }
 
-// credentialsOf reads an object: an access, a plain login, or a collection of
+// credentialsOf reads an object: a resource, a plain login, or a collection of
 // either by name.
 func credentialsOf(attributes map[string]attr.Value, keyedBy string) ([]access.Credential, bool, error) {
 	if _, isAccess := attributes["docker_config_json"]; isAccess {
@@ -159,7 +159,7 @@ func credentialsOf(attributes map[string]attr.Value, keyedBy string) ([]access.C
 	}
 	for name, element := range byName(attributes) {
 		if _, isObject := element.(types.Object); !isObject {
-			return nil, false, fmt.Errorf("%s is neither a registry access nor an object with a password", name)
+			return nil, false, fmt.Errorf("%s is neither a registry access resource nor an object with a password", name)
 		}
 	}
 	return collectAll(byName(attributes), keyedBy)

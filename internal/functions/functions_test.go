@@ -184,7 +184,7 @@ func TestDockerConfigJSON_refusals(t *testing.T) {
 		"two of one project":     {list(shop, given("acme/shop", "two")), "image_prefix", "one for each key"},
 		"another key":            {shop, "path", `must be "host" or "image_prefix"`},
 		"text":                   {types.StringValue("x"), "host", "must be a registry access"},
-		"null":                   {types.ObjectNull(shop.AttributeTypes(t.Context())), "host", "an access is null"},
+		"null":                   {types.ObjectNull(shop.AttributeTypes(t.Context())), "host", "an element is null"},
 		"not a docker config":    {object(map[string]any{"docker_config_json": "gldt-secret", "image_prefix": "x"}), "host", "it is not a docker config"},
 		"no prefix":              {object(map[string]any{"docker_config_json": access.DockerConfig(host, "one", "s")}), "image_prefix", "image_prefix is missing"},
 		"a login without a name": {object(map[string]any{"registry": "x", "password": "p"}), "host", "username is missing"},
@@ -197,7 +197,7 @@ func TestDockerConfigJSON_refusals(t *testing.T) {
 		"a password of a file":   {object(map[string]any{"registry": "ghcr.io", "username": "u", "password": "secret\n"}), "host", "Use trimspace(...)"},
 		"a number":               {types.ObjectValueMust(map[string]attr.Type{"registry": types.StringType, "username": types.NumberType, "password": types.StringType}, map[string]attr.Value{"registry": types.StringValue("ghcr.io"), "username": types.NumberValue(big.NewFloat(5)), "password": types.StringValue("p")}), "host", "username is not a string"},
 		"a helper":               {stored(`{"auths":{"ghcr.io":{}},"credsStore":"desktop"}`), "host", "credsStore"},
-		"a name in a map":        {types.MapValueMust(shop.Type(t.Context()), map[string]attr.Value{"a": shop, "b": types.ObjectNull(shop.AttributeTypes(t.Context()))}), "host", `element "b": an access is null`},
+		"a name in a map":        {types.MapValueMust(shop.Type(t.Context()), map[string]attr.Value{"a": shop, "b": types.ObjectNull(shop.AttributeTypes(t.Context()))}), "host", `element "b": an element is null`},
 	} {
 		_, funcErr := merge(t, c.accesses, c.keyedBy)
 		if funcErr == nil || !strings.Contains(funcErr.Text, c.want) || strings.Contains(funcErr.Text, "secret") {

@@ -75,7 +75,7 @@ const (
 	maxListPause = 4 * time.Second
 )
 
-// DeployTokens lists all deploy tokens of a project, dead ones included. The list is
+// DeployTokens lists all deploy tokens of a project, also revoked and expired ones. The list is
 // complete or an error; a list that others keep changing is read again with patience.
 func (c *Client) DeployTokens(ctx context.Context, projectID int64) (TokenList, error) {
 	action := fmt.Sprintf("list the deploy tokens of project %d", projectID)

@@ -121,8 +121,8 @@ func (p *Provider) Schema(_ context.Context, _ provider.SchemaRequest, resp *pro
 					listvalidator.ValueStringsAre(stringvalidator.RegexMatches(groupPath, "must be the full path of a group, as in acme or acme/platform")),
 				},
 				MarkdownDescription: "Full paths of groups whose projects a plan reads with one list, subgroups included, instead of one request for each project. " +
-					"A group is listed when the first project below it is read; what the list does not tell is asked for alone. An apply asks anew before it creates an access or takes one away, and data sources always do. " +
-					"It pays from a few dozen accesses on. Default: none."},
+					"A group is listed when the first project below it is read; projects that the list does not fully describe are read one by one. An apply reads a project again before it creates or takes away registry access, and data sources always read it. " +
+					"Worth it from a few dozen resources. Default: none."},
 			"early_auth_check": schema.BoolAttribute{Optional: true,
 				MarkdownDescription: "Check with one request that the token is valid, before anything else. It says nothing about scope and role. Default: `false`, no request."},
 		},

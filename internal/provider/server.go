@@ -48,17 +48,17 @@ type server struct {
 
 // ValidateResourceConfig implements tfprotov6.ProviderServer.
 func (s server) ValidateResourceConfig(ctx context.Context, req *tfprotov6.ValidateResourceConfigRequest) (*tfprotov6.ValidateResourceConfigResponse, error) {
-	return during(ctx, req, s.ProviderServer.ValidateResourceConfig)
+	return callDetached(ctx, req, s.ProviderServer.ValidateResourceConfig)
 }
 
 // UpgradeResourceState implements tfprotov6.ProviderServer.
 func (s server) UpgradeResourceState(ctx context.Context, req *tfprotov6.UpgradeResourceStateRequest) (*tfprotov6.UpgradeResourceStateResponse, error) {
-	return during(ctx, req, s.ProviderServer.UpgradeResourceState)
+	return callDetached(ctx, req, s.ProviderServer.UpgradeResourceState)
 }
 
 // UpgradeResourceIdentity implements tfprotov6.ProviderServer.
 func (s server) UpgradeResourceIdentity(ctx context.Context, req *tfprotov6.UpgradeResourceIdentityRequest) (*tfprotov6.UpgradeResourceIdentityResponse, error) {
-	return during(ctx, req, s.ProviderServer.UpgradeResourceIdentity)
+	return callDetached(ctx, req, s.ProviderServer.UpgradeResourceIdentity)
 }
 
 // ReadResource implements tfprotov6.ProviderServer.
@@ -66,7 +66,7 @@ func (s server) ReadResource(ctx context.Context, req *tfprotov6.ReadResourceReq
 	if resp := s.shortcut.ReadResource(ctx, req); resp != nil {
 		return resp, nil
 	}
-	return during(ctx, req, s.ProviderServer.ReadResource)
+	return callDetached(ctx, req, s.ProviderServer.ReadResource)
 }
 
 // PlanResourceChange implements tfprotov6.ProviderServer.
@@ -74,70 +74,70 @@ func (s server) PlanResourceChange(ctx context.Context, req *tfprotov6.PlanResou
 	if resp := s.shortcut.PlanResourceChange(ctx, req); resp != nil {
 		return resp, nil
 	}
-	return during(ctx, req, s.ProviderServer.PlanResourceChange)
+	return callDetached(ctx, req, s.ProviderServer.PlanResourceChange)
 }
 
 // ApplyResourceChange implements tfprotov6.ProviderServer.
 func (s server) ApplyResourceChange(ctx context.Context, req *tfprotov6.ApplyResourceChangeRequest) (*tfprotov6.ApplyResourceChangeResponse, error) {
-	return during(ctx, req, s.ProviderServer.ApplyResourceChange)
+	return callDetached(ctx, req, s.ProviderServer.ApplyResourceChange)
 }
 
 // ValidateDataResourceConfig implements tfprotov6.ProviderServer.
 func (s server) ValidateDataResourceConfig(ctx context.Context, req *tfprotov6.ValidateDataResourceConfigRequest) (*tfprotov6.ValidateDataResourceConfigResponse, error) {
-	return during(ctx, req, s.ProviderServer.ValidateDataResourceConfig)
+	return callDetached(ctx, req, s.ProviderServer.ValidateDataResourceConfig)
 }
 
 // ReadDataSource implements tfprotov6.ProviderServer.
 func (s server) ReadDataSource(ctx context.Context, req *tfprotov6.ReadDataSourceRequest) (*tfprotov6.ReadDataSourceResponse, error) {
-	return during(ctx, req, s.ProviderServer.ReadDataSource)
+	return callDetached(ctx, req, s.ProviderServer.ReadDataSource)
 }
 
 // CallFunction implements tfprotov6.ProviderServer.
 func (s server) CallFunction(ctx context.Context, req *tfprotov6.CallFunctionRequest) (*tfprotov6.CallFunctionResponse, error) {
-	return during(ctx, req, s.ProviderServer.CallFunction)
+	return callDetached(ctx, req, s.ProviderServer.CallFunction)
 }
 
-// during makes the call with a context that is worth nothing afterwards.
-func during[Q, R any](ctx context.Context, req Q, call func(context.Context, Q) (R, error)) (R, error) {
-	short := &shortLived{Context: ctx}
+// callDetached makes the call with a context that is worth nothing afterwards.
+func callDetached[Q, R any](ctx context.Context, req Q, call func(context.Context, Q) (R, error)) (R, error) {
+	short := &detachable{Context: ctx}
 	defer short.end()
 	return call(short, req)
 }
 
-// shortLived is a context that lets go of its parent when the call is over, however
+// detachable is a context that lets go of its parent when the call is over, however
 // long somebody keeps it.
-type shortLived struct {
+type detachable struct {
 	mu sync.RWMutex
 	context.Context
 }
 
-// over is what a shortLived context is afterwards.
-var over = func() context.Context {
+// canceled is what a detachable context is afterwards.
+var canceled = func() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx
 }()
 
-func (s *shortLived) end() {
+func (s *detachable) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.Context = over
+	s.Context = canceled
 }
 
-func (s *shortLived) current() context.Context {
+func (s *detachable) current() context.Context {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.Context
 }
 
 // Deadline implements context.Context.
-func (s *shortLived) Deadline() (deadline time.Time, ok bool) { return s.current().Deadline() }
+func (s *detachable) Deadline() (deadline time.Time, ok bool) { return s.current().Deadline() }
 
 // Done implements context.Context.
-func (s *shortLived) Done() <-chan struct{} { return s.current().Done() }
+func (s *detachable) Done() <-chan struct{} { return s.current().Done() }
 
 // Err implements context.Context.
-func (s *shortLived) Err() error { return s.current().Err() }
+func (s *detachable) Err() error { return s.current().Err() }
 
 // Value implements context.Context.
-func (s *shortLived) Value(key any) any { return s.current().Value(key) }
+func (s *detachable) Value(key any) any { return s.current().Value(key) }

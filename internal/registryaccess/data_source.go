@@ -135,7 +135,7 @@ func (d *DataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp 
 			"reason":      schema.StringAttribute{Computed: true, MarkdownDescription: "Why, as a stable code; see the resource."},
 			"explanation": schema.StringAttribute{Computed: true, MarkdownDescription: ExplanationDescription},
 			"tokens": schema.ListNestedAttribute{
-				Computed: true, MarkdownDescription: "The project's deploy tokens of the name, dead ones included, by id. Secrets are never part of it.",
+				Computed: true, MarkdownDescription: "The project's deploy tokens with that name, by id, also those that no longer work. Secrets are never part of it.",
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 					"token_id":   schema.Int64Attribute{Computed: true, MarkdownDescription: "The id of the deploy token."},
 					"username":   schema.StringAttribute{Computed: true, MarkdownDescription: "Its username."},
