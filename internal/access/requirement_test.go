@@ -169,3 +169,24 @@ func TestOverrides(t *testing.T) {
 		t.Error("Any does not tell whether a fact is stated")
 	}
 }
+
+// TestRequirement_Explanation: a registry that GitLab does not name is not one that is off
+// for the project.
+func TestRequirement_Explanation(t *testing.T) {
+	t.Parallel()
+	on := true
+	unnamed := access.Facts{Visibility: "private", RegistryAccessLevel: "enabled", AutoDevOps: &on}
+	disabled := access.Facts{Visibility: "private", RegistryAccessLevel: "disabled", AutoDevOps: &on}
+	for name, c := range map[string]struct {
+		facts access.Facts
+		want  string
+	}{
+		"no image prefix": {unnamed, access.RegistryMissingExplanation},
+		"level disabled":  {disabled, access.ReasonRegistryDisabled.Explanation()},
+	} {
+		r, err := access.Require(access.ModeAuto, c.facts)
+		if err != nil || r.Reason != access.ReasonRegistryDisabled || r.Explanation() != c.want {
+			t.Errorf("%s: %s: %s, %v", name, r.Reason, r.Explanation(), err)
+		}
+	}
+}

@@ -278,6 +278,12 @@ func (s *Server) IgnoreExpiry(ignore bool) {
 	s.edit(func() { s.world.ignoresExpiry = ignore })
 }
 
+// LimitExpiry makes the API cut the expiry of new tokens to that many days, as an instance
+// with a limit could; 0 takes the limit away.
+func (s *Server) LimitExpiry(days int) {
+	s.edit(func() { s.world.longestLifeDays = days })
+}
+
 // SetNoTotals leaves the totals out of lists, as GitLab does above 10,000 rows.
 func (s *Server) SetNoTotals(leaveOut bool) {
 	s.edit(func() { s.world.noTotals = leaveOut })

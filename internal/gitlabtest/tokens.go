@@ -205,6 +205,12 @@ func (s *Server) createToken(x *exchange, t *deployToken) {
 	if s.world.ignoresExpiry {
 		t.expiresAt = time.Time{}
 	}
+	if days := s.world.longestLifeDays; days > 0 {
+		longest := s.Clock.Now().AddDate(0, 0, days).Truncate(24 * time.Hour)
+		if t.expiresAt.IsZero() || t.expiresAt.After(longest) {
+			t.expiresAt = longest
+		}
+	}
 	t = s.addToken(t)
 	entity := s.tokenEntity(t)
 	entity["token"] = t.secret

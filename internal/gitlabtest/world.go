@@ -45,6 +45,7 @@ type world struct {
 	maintenance     bool
 	jobsGetNewest   bool
 	ignoresExpiry   bool
+	longestLifeDays int
 	failedLogins    map[string][]time.Time
 	windows         map[string]*window
 	noTotals        bool

@@ -78,6 +78,19 @@ func TestSafety_expiryIsKept(t *testing.T) {
 	}
 }
 
+// TestSafety_nearerExpiry: an instance that limits lifetimes is not told that it has made
+// a longer one.
+func TestSafety_nearerExpiry(t *testing.T) {
+	d := newDriver(t)
+	d.gitlab.LimitExpiry(90)
+	if d.runApply(nil) || len(d.gitlab.ActiveTokens(d.project)) != 0 {
+		t.Errorf("published a token with another expiry; %d live", len(d.gitlab.ActiveTokens(d.project)))
+	}
+	if got := fmt.Sprint(describe(d.last)); !containsAll(got, "2026-04-15T00:00:00Z instead of 2027-01-15T00:00:00Z", "expiration_days") || strings.Contains(got, "longer") {
+		t.Errorf("says %s", got)
+	}
+}
+
 // TestSafety_interruptedProofCleansUp: the operation is cancelled while the fresh
 // token is being proven.
 func TestSafety_interruptedProofCleansUp(t *testing.T) {

@@ -2,7 +2,9 @@
 // loopback address. It reads its world as JSON from a file or standard input,
 // prints where it listens and with an administrator's token, and stops when
 // interrupted, or after a while. Its clock, which the control endpoints move, is
-// GitLab's alone: a provider goes by the clock of its own machine.
+// GitLab's alone, and every answer carries it. The provider decides by that clock, and
+// refuses to decide where its own machine's differs by more than a day: give the CLI the
+// same time, for example with faketime, to try what happens in a year.
 //
 //	echo '{"projects":[{"path":"acme/shop","auto_devops":true}]}' | gitlab-stand-in -world -
 package main
