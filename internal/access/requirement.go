@@ -45,10 +45,11 @@ type Facts struct {
 	Visibility          string
 	RegistryAccessLevel string
 	// AutoDevOps is the effective value, after inheritance. GitLab leaves the key
-	// out for callers below the Maintainer role.
+	// out for callers below the Maintainer role (lib/api/entities/project.rb).
 	AutoDevOps *bool
 	// ImagePrefix is "<registry host[:port]>/<lower-case project path>". GitLab
-	// leaves the key out while the registry is off for the whole instance.
+	// leaves the key out while the registry is off for the whole instance
+	// (app/models/project.rb, container_registry_url).
 	ImagePrefix       string
 	Archived          bool
 	DeletionScheduled bool

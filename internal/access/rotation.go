@@ -12,7 +12,8 @@ const (
 	DefaultOverlapDays      = 7
 	// MinExpirationDays leaves room for a rotation window inside the lifetime.
 	MinExpirationDays = 3
-	// MaxExpirationDays keeps expiries far from 3000-01-01, which GitLab reads as "never".
+	// MaxExpirationDays keeps expiries far from 3000-01-01, which GitLab reads as "never"
+	// (lib/forever.rb).
 	MaxExpirationDays = 36500
 	// MinRotateBeforeDays leaves a day between the rotation and the expiry.
 	MinRotateBeforeDays = 1
@@ -149,7 +150,7 @@ func defaultRotateBefore(lifetime int64) int64 {
 }
 
 // Expiry is the end of a token minted at that time, rounded down to 00:00 UTC:
-// GitLab's login check and its "expired" flag agree only there. Zero for a
+// GitLab's login check and its "expired" flag agree only there (app/models/deploy_token.rb). Zero for a
 // permanent token.
 func (s Schedule) Expiry(mintedAt time.Time) time.Time {
 	if s.Permanent {

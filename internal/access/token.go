@@ -17,7 +17,8 @@ const (
 	// DefaultName is the name of the deploy tokens that a resource mints.
 	DefaultName = "autodevops-registry-access"
 	// GitLabName is the name that GitLab exports to every job as CI_DEPLOY_USER
-	// and CI_DEPLOY_PASSWORD, and gives to the token that it makes by itself.
+	// and CI_DEPLOY_PASSWORD, and gives to the token that it makes by itself
+	// (app/models/deploy_token.rb, app/models/ci/build.rb).
 	GitLabName = "gitlab-deploy-token"
 )
 
@@ -62,7 +63,8 @@ type DeployToken struct {
 }
 
 // Active reports whether GitLab accepts the token at that time. GitLab's own
-// "expired" flag is not used: it turns true up to a day after the token died.
+// "expired" flag is not used: it compares with the start of the day, so it turns true up
+// to a day after the token has stopped working (app/models/deploy_token.rb).
 func (t DeployToken) Active(now time.Time) bool {
 	return !t.Revoked && (t.ExpiresAt.IsZero() || now.Before(t.ExpiresAt))
 }

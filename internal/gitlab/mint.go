@@ -301,7 +301,7 @@ func (m *minting) reconcile(ctx context.Context, cause *Error) ([]access.Orphan,
 				Advice: "A deploy token may have been created whose secret nobody has. The next plan names it if so.",
 			}
 		}
-		// GitLab itself answers 500 once the work is undone; anything else may
+		// GitLab itself answers 500 after its database transaction was rolled back; anything else may
 		// come from somewhere on the way while GitLab is still at it.
 		if len(created) > 0 || cause.Status == http.StatusInternalServerError {
 			break

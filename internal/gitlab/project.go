@@ -23,7 +23,8 @@ type Project struct {
 	Facts access.Facts
 }
 
-// projectJSON is decoded by hand: to the Go client, a missing flag is a false one.
+// projectJSON is decoded by hand: to the Go client, a missing flag is a false one. GitLab
+// leaves keys out by the caller's role (lib/api/entities/project.rb).
 type projectJSON struct {
 	ID                  int64   `json:"id"`
 	Path                string  `json:"path_with_namespace"`
@@ -53,7 +54,8 @@ func (p projectJSON) facts() access.Facts {
 	case p.RegistryAccessLevel != nil && *p.RegistryAccessLevel != "":
 		facts.RegistryAccessLevel = *p.RegistryAccessLevel
 	case p.RegistryEnabled != nil && *p.RegistryEnabled:
-		// Servers before 14 have only this flag. False says nothing: it is about the caller.
+		// Servers before 14 have only this flag. False says nothing: it is whether the
+		// caller may use the registry (lib/api/entities/project.rb).
 		facts.RegistryAccessLevel = access.RegistryEnabled
 	}
 	return facts

@@ -169,9 +169,10 @@ func permanent(err error) bool {
 		errors.As(err, &dns) && dns.IsNotFound
 }
 
-// retryHint is how long the server asks to wait. Retry-After comes first: the
-// limits of the project endpoints send nothing else, and RateLimit-Reset, which
-// newer servers add to every answer, speaks of another limit.
+// retryHint is how long the server asks to wait. Retry-After comes first: the limits of
+// single endpoints send nothing else (lib/gitlab/application_rate_limiter.rb), and
+// RateLimit-Reset, which newer servers add to every answer, is about the throttle
+// (lib/gitlab/rack_attack.rb).
 func retryHint(resp *http.Response, now time.Time) (time.Duration, bool) {
 	if resp == nil {
 		return 0, false

@@ -21,7 +21,7 @@ const (
 	maxPages = 1000
 )
 
-// forever is how GitLab stores "no expiry"; it gives it back as null.
+// forever is how GitLab stores "no expiry"; it gives it back as null (lib/forever.rb).
 var forever = time.Date(3000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 type tokenJSON struct {
@@ -125,7 +125,8 @@ func (c *Client) listTokens(ctx context.Context, action string, projectID int64)
 			steady = false
 		}
 		total = got.header.Get("X-Total")
-		// Links carry the host that GitLab thinks it has, so pages go by number.
+		// Links carry the host that GitLab is configured with, so pages go by number
+		// (lib/gitlab/pagination/offset_header_builder.rb).
 		if !moreAfter(got, rows) {
 			list.Tokens = withoutRepeats(list.Tokens)
 			return list, steady, nil
@@ -233,7 +234,8 @@ func (c *Client) RevokeDeployToken(ctx context.Context, projectID, tokenID int64
 
 func (c *Client) deleteToken(ctx context.Context, projectID, tokenID int64) error {
 	action := fmt.Sprintf("revoke deploy token %d of project %d", tokenID, projectID)
-	// Without this type, a GitLab in maintenance mode redirects to a page.
+	// Without this type, a GitLab in maintenance mode redirects to a page
+	// (lib/gitlab/middleware/read_only/controller.rb).
 	got, err := c.request(ctx, http.MethodDelete, tokenPath(projectID, tokenID), nil,
 		gogitlab.WithHeader("Content-Type", "application/json"))
 	if err != nil {

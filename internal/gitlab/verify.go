@@ -21,13 +21,15 @@ const (
 	// verifyTries over about verifySpan: a replica that has not seen the token yet refuses it.
 	verifyTries = 3
 	verifyPause = 2500 * time.Millisecond
-	// maxRefusals per process: failed logins count towards a ban of the address,
-	// which would lock out the cluster as well if it shares it.
+	// maxRefusals per process: failed logins count towards a ban of the address
+	// (lib/gitlab/auth/ip_rate_limiter.rb), which would lock out the cluster as well if it
+	// shares it.
 	maxRefusals = 10
 )
 
 // VerifyPull proves that the credentials may pull from the repository, by asking
-// GitLab for the same short-lived registry token that a cluster asks for. The
+// GitLab for the same short-lived registry token that a cluster asks for
+// (app/controllers/jwt_controller.rb). The
 // repository is the image prefix without its host.
 func (c *Client) VerifyPull(ctx context.Context, repository, username string, secret access.Secret) error {
 	action := "prove that the new deploy token pulls " + repository

@@ -77,8 +77,8 @@ type candidate struct {
 	process string
 	// echo: what ours has made is planned by a provider that answers each call with what
 	// it was given.
-	echo   bool
-	limits gitlabtest.Limits
+	echo    bool
+	limits  gitlabtest.Limits
 	latency time.Duration
 }
 
@@ -236,7 +236,7 @@ type measurement struct {
 	wall, cpu         time.Duration
 	// all is the CPU of the CLI and its providers.
 	all time.Duration
-	rss               int64
+	rss int64
 }
 
 // measure makes a fleet, and plans it again.
