@@ -53,6 +53,9 @@ func (s server) ValidateResourceConfig(ctx context.Context, req *tfprotov6.Valid
 
 // UpgradeResourceState implements tfprotov6.ProviderServer.
 func (s server) UpgradeResourceState(ctx context.Context, req *tfprotov6.UpgradeResourceStateRequest) (*tfprotov6.UpgradeResourceStateResponse, error) {
+	if resp := s.shortcut.UpgradeResourceState(req); resp != nil {
+		return resp, nil
+	}
 	return callDetached(ctx, req, s.ProviderServer.UpgradeResourceState)
 }
 

@@ -61,6 +61,9 @@ const (
 	ExplanationDescription = "Why, as a sentence."
 )
 
+// schemaVersion of the state. States of older versions would need an upgrade.
+const schemaVersion = 0
+
 // Schema implements resource.Resource.
 func (r *Resource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	attributes := map[string]schema.Attribute{}
@@ -72,6 +75,7 @@ func (r *Resource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *r
 	attributes["timeouts"] = timeouts.Attributes(ctx, timeouts.Opts{Create: true, Read: true, Update: true, Delete: true})
 
 	resp.Schema = schema.Schema{
+		Version: schemaVersion,
 		MarkdownDescription: "Gives a cluster lasting access to the container registry of a GitLab project that Auto DevOps deploys. " +
 			"It derives from the project whether a deploy token is needed, mints it, rotates it with an overlap in which " +
 			"two tokens are valid, and winds it down and revokes it when it is no longer needed.",

@@ -2,8 +2,10 @@ package registryaccess_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"maps"
 	"reflect"
+	"regexp"
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
@@ -49,6 +51,19 @@ func BenchmarkValidate(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		resp, err := d.running.ValidateResourceConfig(b.Context(), req)
+		if err != nil || len(resp.Diagnostics) > 0 {
+			b.Fatal(err, describe(resp.Diagnostics))
+		}
+	}
+}
+
+// BenchmarkUpgrade is UpgradeResourceState, once for each resource of each phase.
+func BenchmarkUpgrade(b *testing.B) {
+	d := steady(b)
+	req := &tfprotov6.UpgradeResourceStateRequest{TypeName: typeName, RawState: &tfprotov6.RawState{JSON: d.stateJSON()}}
+	b.ReportAllocs()
+	for b.Loop() {
+		resp, err := d.running.UpgradeResourceState(b.Context(), req)
 		if err != nil || len(resp.Diagnostics) > 0 {
 			b.Fatal(err, describe(resp.Diagnostics))
 		}
@@ -102,6 +117,58 @@ func TestShortcut_argumentsTakenOut(t *testing.T) {
 		if p := d.planChange(nil); p.empty() != (name == "username") {
 			t.Errorf("%s was taken out, and the plan is empty: %v", name, p.empty())
 		}
+	}
+}
+
+// stateJSON is the state as it stands in a state file.
+func (d *driver) stateJSON() []byte {
+	d.Helper()
+	encoded, err := json.Marshal(plain(d.TB, d.state))
+	if err != nil {
+		d.Fatal(err)
+	}
+	// plain has numbers as text.
+	return regexp.MustCompile(`"(project_id|generation|token_id|docker_config_revision)":"([0-9e.+]+)"`).ReplaceAll(encoded, []byte(`"$1":$2`))
+}
+
+// TestShortcut_olderState: a state of 0.1.0 lacks attributes, and one of a later version
+// has more.
+func TestShortcut_olderState(t *testing.T) {
+	d := newDriverIn(t)
+	d.mustApply(round("1"))
+	d.mustApply(round("2"))
+	var state map[string]any
+	if err := json.Unmarshal(d.stateJSON(), &state); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"token_status", "last_action"} {
+		delete(state, name)
+	}
+	for _, retired := range state["retired_tokens"].([]any) {
+		delete(retired.(map[string]any), "status")
+		delete(retired.(map[string]any), "username")
+	}
+	state["of_a_later_version"] = true
+	encoded, _ := json.Marshal(state)
+	req := &tfprotov6.UpgradeResourceStateRequest{TypeName: typeName, RawState: &tfprotov6.RawState{JSON: encoded}}
+	short, err := d.serve().UpgradeResourceState(t.Context(), req)
+	long, otherErr := d.serve(provider.WithoutShortcuts()).UpgradeResourceState(t.Context(), req)
+	if err != nil || otherErr != nil {
+		t.Fatal(err, otherErr)
+	}
+	d.same("an upgrade", short, long)
+
+	// What 0.1.0 left is refreshed and goes on as it is.
+	d.state, d.private = d.decode(short.UpgradedState), nil
+	d.mustBeSettled(round("2"))
+	if d.text("token_status") != "active" {
+		t.Errorf("status %q after the refresh", d.text("token_status"))
+	}
+	d.gitlab.Clock.AdvanceDays(8)
+	d.mustApply(round("2"))
+	d.mustBeSettled(round("2"))
+	if live := d.gitlab.ActiveTokens(d.project); len(live) != 1 || !d.secretPulls() {
+		t.Errorf("%d tokens live after the overlap", len(live))
 	}
 }
 
