@@ -331,6 +331,11 @@ func TestOutcome(t *testing.T) {
 			}}},
 			due: []int64{7},
 		},
+		"replace a revoked one without overlap, whose row stays": {
+			decision: access.Decision{Action: access.ActionReplace, Status: access.StatusRevoked}, record: living(),
+			schedule: access.Schedule{Lifetime: s.Lifetime, RotateBefore: s.RotateBefore},
+			want:     access.Record{Current: fresh(), Generation: 2},
+		},
 		"withdraw": {
 			decision: access.Decision{Action: access.ActionWithdraw, Status: access.StatusActive}, record: living(windingDown),
 			want: access.Record{Generation: 1, Retired: []access.RetiredToken{overlap}},
