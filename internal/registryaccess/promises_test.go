@@ -57,6 +57,37 @@ func TestPublish_onlyRevoking(t *testing.T) {
 	d.mustBeSettled(round("2"))
 }
 
+// TestPublish_endOfSeveral (S1, S3): where a wind-down and an overlap are over at once, the
+// plan says what remains, and a failed revocation fails the apply.
+func TestPublish_endOfSeveral(t *testing.T) {
+	d := newDriver(t)
+	d.mustApply(round("1"))
+	d.mustApply(round("2"))
+	never := arguments{"mode": "never", "rotate_when_changed": map[string]string{"round": "2"}}
+	d.mustApply(never)
+	d.gitlab.Clock.AdvanceDays(7)
+	if !d.refresh() {
+		t.Fatal(describe(d.last))
+	}
+	p := d.planChange(never)
+	if got := d.textOf(p.planned, "last_action"); got != "end" {
+		t.Fatalf("plans %q", got)
+	}
+	var remaining []tftypes.Value
+	if planned := d.attributes(p.planned)["retired_tokens"]; !planned.IsFullyKnown() || planned.As(&remaining) != nil || len(remaining) != 0 {
+		t.Errorf("plans to keep %s", planned)
+	}
+	d.gitlab.Inject(gitlabtest.Fault{Match: deleteToken, Status: http.StatusForbidden, Body: `{"message":"403 Forbidden"}`})
+	if d.apply(p) || len(d.gitlab.ActiveTokens(d.project)) != 2 || !d.secretPulls() {
+		t.Error("a failed revocation passed, or something was revoked after it")
+	}
+	d.mustApply(never)
+	d.mustBeSettled(never)
+	if live := d.gitlab.ActiveTokens(d.project); len(live) != 0 {
+		t.Errorf("%d tokens live", len(live))
+	}
+}
+
 // TestPublish_registryMoved (S1): new credentials reach the Secret although a retired
 // token could not be revoked in the same apply.
 func TestPublish_registryMoved(t *testing.T) {
