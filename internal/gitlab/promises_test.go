@@ -117,6 +117,21 @@ func TestMessages_showNoSecret(t *testing.T) {
 	})
 }
 
+// TestMessages_hideBeforeTheyCut (S8): a message is cut after its secrets are hidden, so
+// that not even the beginning of one is shown where the cut falls into it.
+func TestMessages_hideBeforeTheyCut(t *testing.T) {
+	t.Parallel()
+	const secret = "zq0a9b8c7d-gate-keeper"
+	b := newBenchIn(t, "shop")
+	client := b.newClient(func(o *gitlab.Options) { o.Headers = map[string]string{"X-Gate": secret} })
+	for before := 280; before <= 300; before++ {
+		b.gitlab.Inject(gitlabtest.Fault{Match: "GET /user", Status: 400, Body: `{"message":"` + strings.Repeat("x", before) + secret + `"}`})
+		if err := client.CheckToken(t.Context()); err == nil || strings.Contains(err.Error(), "xz") {
+			t.Errorf("after %d characters: %v", before, err)
+		}
+	}
+}
+
 func adviceOf(err error) string {
 	if e, ok := err.(*gitlab.Error); ok { //nolint:errorlint // its own advice
 		return e.Advice
