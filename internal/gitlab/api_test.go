@@ -560,6 +560,45 @@ func TestMint_sharedUsernameRevokesNothing(t *testing.T) {
 	})
 }
 
+// TestMint_oneAtATime: minting and revoking in a project wait for each other, so that no
+// list shifts under its reader and no token of one minting is taken for another's.
+func TestMint_oneAtATime(t *testing.T) {
+	b := newBench(t)
+	retired := b.deployToken(time.Time{})
+	b.gitlab.SetLatency(20 * time.Millisecond)
+	var calls sync.WaitGroup
+	for range 3 {
+		calls.Go(func() {
+			if _, err := b.client.MintDeployToken(t.Context(), b.request()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	calls.Go(func() {
+		time.Sleep(30 * time.Millisecond) // into the first minting
+		if err := b.client.RevokeDeployToken(t.Context(), b.project.ID, retired.ID); err != nil {
+			t.Error(err)
+		}
+	})
+	calls.Wait()
+	open := false
+	for _, r := range b.gitlab.Requests() {
+		switch r.String() {
+		case "GET /projects/:id/deploy_tokens":
+			if open {
+				t.Error("two mintings were under way at once")
+			}
+			open = true
+		case postToken:
+			open = false
+		case deleteToken:
+			if open {
+				t.Error("a token was revoked during a minting")
+			}
+		}
+	}
+}
+
 func TestMint_refused(t *testing.T) {
 	b := newBench(t)
 	b.token = b.gitlab.CreateAccessToken(b.gitlab.Member(b.project, gitlabtest.Developer), "api")

@@ -5,7 +5,11 @@ import (
 	"encoding/json"
 	"maps"
 	"reflect"
+<<<<<<< HEAD
 	"regexp"
+=======
+	"slices"
+>>>>>>> bd8b961 (Test that mintings wait for each other, and that a quiet plan still warns)
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
@@ -120,6 +124,7 @@ func TestShortcut_argumentsTakenOut(t *testing.T) {
 	}
 }
 
+<<<<<<< HEAD
 // stateJSON is the state as it stands in a state file.
 func (d *driver) stateJSON() []byte {
 	d.Helper()
@@ -169,6 +174,19 @@ func TestShortcut_olderState(t *testing.T) {
 	d.mustBeSettled(round("2"))
 	if live := d.gitlab.ActiveTokens(d.project); len(live) != 1 || !d.secretPulls() {
 		t.Errorf("%d tokens live after the overlap", len(live))
+=======
+// TestShortcut_warnings: a plan that changes nothing can still warn.
+func TestShortcut_warnings(t *testing.T) {
+	d := newDriver(t)
+	d.mustApply(nil)
+	d.gitlab.SetRegistryEnabled(false)
+	d.compareAnswers(nil)
+	if !d.refresh() {
+		t.Fatal(describe(d.last))
+	}
+	if p := d.planChange(nil); !p.empty() || !slices.Equal(summaries(d.last), []string{"GitLab names no container registry for acme/shop"}) {
+		t.Errorf("empty: %v, says %v", p.empty(), summaries(d.last))
+>>>>>>> bd8b961 (Test that mintings wait for each other, and that a quiet plan still warns)
 	}
 }
 
