@@ -5,11 +5,8 @@ import (
 	"encoding/json"
 	"maps"
 	"reflect"
-<<<<<<< HEAD
 	"regexp"
-=======
 	"slices"
->>>>>>> bd8b961 (Test that mintings wait for each other, and that a quiet plan still warns)
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
@@ -124,7 +121,6 @@ func TestShortcut_argumentsTakenOut(t *testing.T) {
 	}
 }
 
-<<<<<<< HEAD
 // stateJSON is the state as it stands in a state file.
 func (d *driver) stateJSON() []byte {
 	d.Helper()
@@ -174,7 +170,9 @@ func TestShortcut_olderState(t *testing.T) {
 	d.mustBeSettled(round("2"))
 	if live := d.gitlab.ActiveTokens(d.project); len(live) != 1 || !d.secretPulls() {
 		t.Errorf("%d tokens live after the overlap", len(live))
-=======
+	}
+}
+
 // TestShortcut_warnings: a plan that changes nothing can still warn.
 func TestShortcut_warnings(t *testing.T) {
 	d := newDriver(t)
@@ -186,7 +184,6 @@ func TestShortcut_warnings(t *testing.T) {
 	}
 	if p := d.planChange(nil); !p.empty() || !slices.Equal(summaries(d.last), []string{"GitLab names no container registry for acme/shop"}) {
 		t.Errorf("empty: %v, says %v", p.empty(), summaries(d.last))
->>>>>>> bd8b961 (Test that mintings wait for each other, and that a quiet plan still warns)
 	}
 }
 
