@@ -235,6 +235,32 @@ func TestDestroy_anotherGitLab(t *testing.T) {
 	}
 }
 
+// TestDestroy_anotherTokenByTheID (S3): the ids of a state can mean other tokens in a
+// GitLab that was restored from a backup. What is not certainly ours is left alone, whether
+// a list shows it or not.
+func TestDestroy_anotherTokenByTheID(t *testing.T) {
+	for name, hidden := range map[string]bool{"listed": false, "not listed": true} {
+		t.Run(name, func(t *testing.T) {
+			d := newDriver(t)
+			d.mustApply(round("1"))
+			token := d.gitlab.ActiveTokens(d.project)[0]
+			for key, own := range map[string]string{"name": token.Name, "username": token.Username} {
+				d.gitlab.OverrideToken(token.ID, key, "somebody-elses")
+				if hidden {
+					d.gitlab.Inject(gitlabtest.Fault{Match: listTokens, Status: http.StatusOK, Body: "[]"})
+				}
+				if d.destroy() || d.gitlab.CountRequests(deleteToken) != 0 {
+					t.Errorf("somebody else's by its %s: deleted, or the destroy succeeded", key)
+				}
+				d.gitlab.OverrideToken(token.ID, key, own)
+			}
+			if !d.destroy() || len(d.gitlab.ActiveTokens(d.project)) != 0 {
+				t.Errorf("its own: %v", describe(d.last))
+			}
+		})
+	}
+}
+
 // TestRead_anotherGitLab: the state is about a project by number, and base_url leads to
 // another GitLab on which that number is another project, or none.
 func TestRead_anotherGitLab(t *testing.T) {
