@@ -181,6 +181,35 @@ func TestMint_onlyGitLabsOwnRefusalIsFinal(t *testing.T) {
 	}
 }
 
+// TestMint_answerAboutAnotherToken (S6): a success is believed only if it is about the
+// token that was asked for, by name and by username.
+func TestMint_answerAboutAnotherToken(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(r *gitlab.MintRequest){
+		"another name":     func(r *gitlab.MintRequest) { r.Name = "another" },
+		"another username": func(r *gitlab.MintRequest) { r.Username = "another" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBenchIn(t, "shop")
+			before := b.deployToken(time.Time{})
+			request := b.request()
+			told := request
+			change(&told)
+			b.gitlab.Inject(gitlabtest.Fault{
+				Match: postToken, When: gitlabtest.After, Times: gitlabtest.Always, Status: http.StatusCreated,
+				Body: fmt.Sprintf(`{"id":%d,"name":%q,"username":%q,"expires_at":null,"scopes":["read_registry"],"revoked":false,"token":"gldt-0"}`,
+					before.ID+1, told.Name, told.Username),
+			})
+			if minted, err := b.client.MintDeployToken(t.Context(), request); err == nil {
+				t.Fatalf("minted token %d", minted.ID)
+			}
+			if live := b.gitlab.ActiveTokens(b.project); len(live) != 1 || live[0].ID != before.ID {
+				t.Errorf("%d tokens live", len(live))
+			}
+		})
+	}
+}
+
 // TestClock (S5): only a fresh answer of GitLab's API tells the time.
 func TestClock(t *testing.T) {
 	t.Parallel()
