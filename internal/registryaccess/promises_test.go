@@ -235,6 +235,31 @@ func TestDestroy_anotherGitLab(t *testing.T) {
 	}
 }
 
+// TestDestroy_nothingInAnotherGitLab: a GitLab without the tokens, or without the project,
+// does not prove that they are gone, if it is not the one of the state.
+func TestDestroy_nothingInAnotherGitLab(t *testing.T) {
+	for name, prepare := range map[string]func(s *fixture){
+		"no such tokens":  func(s *fixture) { s.populate() },
+		"no such project": func(s *fixture) { s.populate(); s.gitlab.DeleteProject(s.project) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDriver(t)
+			d.mustApply(nil)
+			there := &fixture{TB: t, gitlab: gitlabtest.New(t)}
+			prepare(there)
+			here := d.fixture
+			d.fixture = there
+			if d.destroy() || d.state.IsNull() {
+				t.Fatalf("the destroy succeeded: %v", describe(d.last))
+			}
+			d.fixture = here
+			if !d.destroy() || len(d.gitlab.ActiveTokens(d.project)) != 0 {
+				t.Errorf("the right GitLab: %v", describe(d.last))
+			}
+		})
+	}
+}
+
 // TestDestroy_anotherTokenByTheID (S3): the ids of a state can mean other tokens in a
 // GitLab that was restored from a backup. What is not certainly ours is left alone, whether
 // a list shows it or not.
