@@ -210,6 +210,26 @@ func TestMint_answerAboutAnotherToken(t *testing.T) {
 	}
 }
 
+// TestMint_answerAboutAnOlderToken (S4, S6): an answer that is incomplete, and about a
+// token that was there before, does not end that one.
+func TestMint_answerAboutAnOlderToken(t *testing.T) {
+	t.Parallel()
+	b := newBenchIn(t, "shop")
+	before := b.deployToken(time.Time{})
+	request := b.request()
+	request.Username, request.FreshUsername = before.Username, false
+	b.gitlab.Inject(gitlabtest.Fault{
+		Match: postToken, Times: gitlabtest.Always, Status: http.StatusCreated,
+		Body: fmt.Sprintf(`{"id":%d,"name":%q,"username":%q}`, before.ID, before.Name, before.Username),
+	})
+	if minted, err := b.client.MintDeployToken(t.Context(), request); err == nil {
+		t.Errorf("minted token %d", minted.ID)
+	}
+	if !b.gitlab.CanPull(b.project, before.Username, before.Secret) || b.gitlab.CountRequests(deleteToken) != 0 {
+		t.Error("the older token was revoked")
+	}
+}
+
 // TestClock (S5): only a fresh answer of GitLab's API tells the time.
 func TestClock(t *testing.T) {
 	t.Parallel()

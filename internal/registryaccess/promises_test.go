@@ -189,6 +189,27 @@ func TestClock_farApart(t *testing.T) {
 	d.mustBeSettled(nil)
 }
 
+// TestClock_endDates (S5): an end date and an overlap count from GitLab's time, and from
+// none while the clocks are far apart.
+func TestClock_endDates(t *testing.T) {
+	d := newDriver(t)
+	d.mustApply(nil)
+	never := arguments{"mode": "never"}
+	p := d.planChange(never)
+	if got := d.textOf(p.planned, "last_action"); got != "start_wind_down" {
+		t.Fatalf("plans %q", got)
+	}
+	d.ahead = 25 * time.Hour
+	if d.apply(p) || d.text("ends_at") != "" {
+		t.Errorf("an end date was set: %s", d.text("ends_at"))
+	}
+	d.ahead = 20 * time.Hour
+	d.mustApply(never)
+	if want := d.gitlab.Clock.Now().AddDate(0, 0, 7).Format(time.RFC3339); d.text("ends_at") != want {
+		t.Errorf("ends at %s, want %s", d.text("ends_at"), want)
+	}
+}
+
 // TestCreate_answerAboutAnotherProject (S6): asked for one project, answered with another.
 func TestCreate_answerAboutAnotherProject(t *testing.T) {
 	d := newDriver(t)
