@@ -545,6 +545,30 @@ func TestUnreadableRows(t *testing.T) {
 	}
 }
 
+// TestUnreadableRows_ours (S7): a row that cannot be read is ours by its id alone, and by
+// its username alone.
+func TestUnreadableRows_ours(t *testing.T) {
+	d := newDriver(t)
+	d.mustApply(round("1"))
+	retired := d.gitlab.ActiveTokens(d.project)[0]
+	d.mustApply(round("2"))
+	d.gitlab.OverrideToken(retired.ID, "revoked", "odd")
+	d.gitlab.OverrideToken(retired.ID, "name", "else")
+	if d.refresh() {
+		t.Error("passed by its username")
+	}
+	d.gitlab.OverrideToken(retired.ID, "username", "else")
+	if d.refresh() {
+		t.Error("passed by its id")
+	}
+	foreign := d.gitlab.CreateDeployToken(d.project, "else", d.text("username"), time.Time{}, "read_registry")
+	d.gitlab.OverrideToken(retired.ID, "revoked", false)
+	d.gitlab.OverrideToken(foreign.ID, "revoked", "odd")
+	if d.refresh() {
+		t.Error("a row of the resource's username passed")
+	}
+}
+
 // TestOldGitLab: what is too old is refused before a token is minted, and what has been
 // minted anyway is revoked.
 func TestOldGitLab(t *testing.T) {
