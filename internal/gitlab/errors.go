@@ -125,6 +125,9 @@ func (r reporter) noAnswer(action string, err error) *Error {
 // cut, because a part of one is hard to recognise.
 func (r reporter) quote(text string) string { return short(r.redactor.hide(text)) }
 
+// Quote makes a name or another text of GitLab's fit for a message.
+func (r reporter) Quote(text string) string { return r.quote(text) }
+
 func isDNS(err error) bool {
 	_, ok := errors.AsType[*net.DNSError](err)
 	return ok

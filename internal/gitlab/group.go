@@ -41,7 +41,7 @@ func (c *Client) GroupProjects(ctx context.Context, group string, filter GroupFi
 				return nil
 			}
 			seen[row.ID] = true
-			return each(row.project())
+			return each(row.project(c.reporter))
 		})
 		if err != nil || steady {
 			return err

@@ -242,7 +242,9 @@ func (m *minting) post(ctx context.Context) (Minted, answer, *Error) {
 	var row tokenJSON
 	if json.Unmarshal(got.body, &row) == nil && got.status == http.StatusCreated {
 		token, ok := row.deployToken()
-		asked := token.Name == m.request.Name && token.Username == m.request.Username
+		// A cache can replay the answer to an earlier POST of the same resource.
+		asked := token.Name == m.request.Name && token.Username == m.request.Username &&
+			token.ID > m.newest && !slices.Contains(m.request.Known, token.ID)
 		if ok && row.Token != "" && asked {
 			return Minted{
 				DeployToken: token, Secret: access.Secret(row.Token), CreatedAt: now, WantedExpiry: wanted, Listed: m.listed,
@@ -253,7 +255,7 @@ func (m *minting) post(ctx context.Context) (Minted, answer, *Error) {
 }
 
 // unreadable deals with a success that is not as GitLab writes it. What it names by id
-// and by the username of this request was created by it, and is revoked.
+// and by a username that only this request has was created by it, and is revoked.
 func (m *minting) unreadable(ctx context.Context, got answer) *Error {
 	failure := m.garbled(m.action, got)
 	failure.Kind = KindUncertain
@@ -261,10 +263,19 @@ func (m *minting) unreadable(ctx context.Context, got answer) *Error {
 	if !ok || mark.ID <= m.newest || mark.Username != m.request.Username || m.request.Username == "" {
 		return failure
 	}
+	if !m.usernameIsProof() {
+		failure.TokenIDs = []int64{mark.ID}
+		failure.Advice = fmt.Sprintf("Deploy token %d may come from this request, and its secret is lost. It was left alone, because it may be another run's.", mark.ID)
+		return failure
+	}
 	ctx, cancel := outlive(ctx)
 	defer cancel()
-	if err := m.deleteToken(ctx, m.request.ProjectID, mark.ID); err != nil {
+	existed, err := m.deleteExisting(ctx, m.request.ProjectID, mark.ID)
+	switch {
+	case err != nil:
 		return m.leftBehind(failure, err, mark.ID)
+	case !existed:
+		return failure // what was created a moment ago is not gone: the list has to tell
 	}
 	return unsupported(m.action, "its answer about a new deploy token is incomplete")
 }

@@ -165,7 +165,7 @@ func (c *Client) groupProjects(ctx context.Context, path string) (map[string]Pro
 	listed := map[string]Project{}
 	_, err := c.eachRow(ctx, path, GroupFilter{}, func(row projectJSON) error {
 		if row.complete() {
-			project := row.project()
+			project := row.project(c.reporter)
 			listed[fmt.Sprint(row.ID)], listed[strings.ToLower(row.Path)] = project, project
 		}
 		return nil

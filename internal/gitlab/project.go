@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -61,7 +62,17 @@ func (p projectJSON) facts() access.Facts {
 	return facts
 }
 
-func (p projectJSON) project() Project { return Project{ID: p.ID, Path: p.Path, Facts: p.facts()} }
+// project returns the project. Words that the provider does not know end up in messages.
+func (p projectJSON) project(r reporter) Project {
+	facts := p.facts()
+	if !slices.Contains(access.Visibilities(), facts.Visibility) {
+		facts.Visibility = r.quote(facts.Visibility)
+	}
+	if !slices.Contains(access.RegistryAccessLevels(), facts.RegistryAccessLevel) {
+		facts.RegistryAccessLevel = r.quote(facts.RegistryAccessLevel)
+	}
+	return Project{ID: p.ID, Path: p.Path, Facts: facts}
+}
 
 var movedTo = regexp.MustCompile(`/projects/([0-9]+)$`)
 
@@ -91,7 +102,7 @@ func (c *Client) Project(ctx context.Context, ref string) (Project, error) {
 	if asked != strconv.FormatInt(body.ID, 10) && !strings.EqualFold(asked, body.Path) {
 		return Project{}, c.mistaken(action, fmt.Sprintf("project %s (id %d)", c.quote(body.Path), body.ID))
 	}
-	return body.project(), nil
+	return body.project(c.reporter), nil
 }
 
 // newPlace is the numeric id to which GitLab redirects from the old path of a project.

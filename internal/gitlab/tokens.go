@@ -232,23 +232,30 @@ func (c *Client) RevokeDeployToken(ctx context.Context, projectID, tokenID int64
 	return c.deleteToken(ctx, projectID, tokenID)
 }
 
+// deleteToken counts a token that is already gone as deleted.
 func (c *Client) deleteToken(ctx context.Context, projectID, tokenID int64) error {
+	_, err := c.deleteExisting(ctx, projectID, tokenID)
+	return err
+}
+
+// deleteExisting reports whether the token was there.
+func (c *Client) deleteExisting(ctx context.Context, projectID, tokenID int64) (existed bool, err error) {
 	action := fmt.Sprintf("revoke deploy token %d of project %d", tokenID, projectID)
 	// Without this type, a GitLab in maintenance mode redirects to a page
 	// (lib/gitlab/middleware/read_only/controller.rb).
 	got, err := c.request(ctx, http.MethodDelete, tokenPath(projectID, tokenID), nil,
 		gogitlab.WithHeader("Content-Type", "application/json"))
 	if err != nil {
-		return c.noAnswer(action, err)
+		return false, c.noAnswer(action, err)
 	}
 	if got.status == http.StatusNoContent {
-		return nil
+		return true, nil
 	}
 	refusal := c.refused(action, got)
 	if refusal.Kind == KindTokenNotFound {
-		return nil
+		return false, nil
 	}
-	return refusal
+	return false, refusal
 }
 
 func tokensPath(projectID int64) string {

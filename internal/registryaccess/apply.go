@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
@@ -154,7 +155,7 @@ func (u *apply) asPlanned(a assessment) bool {
 // sameGitLab guards against an apply without a refresh after base_url has changed.
 func (u *apply) sameGitLab(a assessment) bool {
 	was := u.notes.origin.GitLab
-	if was == "" || was == u.gitlab.Root() || !a.decision.Changes() {
+	if was == "" || was == u.gitlab.Root() {
 		return true
 	}
 	list, err := u.list()
@@ -171,8 +172,9 @@ func (u *apply) sameGitLab(a assessment) bool {
 
 // stillRequired compares what the plan of a creation promised with what GitLab says now.
 func (u *apply) stillRequired(a assessment) bool {
-	if (u.plan.Required.IsUnknown() || u.plan.Required.ValueBool() == a.requirement.Required) &&
-		(u.plan.Reason.IsUnknown() || u.plan.Reason.ValueString() == string(a.requirement.Reason)) {
+	same := (u.plan.Required.IsUnknown() || u.plan.Required.ValueBool() == a.requirement.Required) &&
+		(u.plan.Reason.IsUnknown() || u.plan.Reason.ValueString() == string(a.requirement.Reason))
+	if same && u.projectAsPlanned() {
 		return true
 	}
 	u.diags.AddError(u.summary, fmt.Sprintf(
@@ -182,6 +184,20 @@ func (u *apply) stillRequired(a assessment) bool {
 		describeRequirement(u.plan.Required.ValueBool(), u.plan.Reason.ValueString()),
 		describeRequirement(a.requirement.Required, string(a.requirement.Reason))))
 	return false
+}
+
+// projectAsPlanned reports whether GitLab says of the project what the plan of a creation
+// has shown: what a plan knew must come true, and it is better to fail before minting.
+func (u *apply) projectAsPlanned() bool {
+	for _, value := range [][2]attr.Value{
+		{u.plan.ID, u.prior.ID}, {u.plan.ProjectID, u.prior.ProjectID}, {u.plan.ProjectPath, u.prior.ProjectPath},
+		{u.plan.Registry, u.prior.Registry}, {u.plan.ImagePrefix, u.prior.ImagePrefix}, {u.plan.Facts, u.prior.Facts},
+	} {
+		if planned, now := value[0], value[1]; !planned.IsUnknown() && !planned.Equal(now) {
+			return false
+		}
+	}
+	return true
 }
 
 // stillTrue asks GitLab once more before anything that takes access away, and
@@ -341,6 +357,7 @@ func (u *apply) revoke(a assessment, next model, record access.Record) {
 			left = left[1:]
 		}
 	}
+	warnOthers(u.diags, u.prior, tokens.others)
 	switch {
 	case err == nil:
 	case a.revocationsMustSucceed(next, u.prior):

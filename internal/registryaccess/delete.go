@@ -55,7 +55,7 @@ func (d *deletion) run(ctx context.Context) {
 	projectID := d.state.ProjectID.ValueInt64()
 	list, err := d.gitlab.DeployTokens(ctx, projectID)
 	if err != nil {
-		d.fail(ctx, "Cannot list the deploy tokens of project "+d.state.ProjectPath.ValueString(), err, d.record.TokenIDs())
+		d.listFailed(ctx, "Cannot list the deploy tokens of project "+d.state.ProjectPath.ValueString(), err)
 		return
 	}
 	if was := d.origin.GitLab; was != "" && was != d.gitlab.Root() && len(d.record.TokenIDs()) > 0 && !d.origin.marksAnyOf(list.Tokens) {
@@ -64,52 +64,65 @@ func (d *deletion) run(ctx context.Context) {
 		return
 	}
 	ids := d.record.TokenIDs()
-	for _, t := range list.Tokens {
-		if d.state.neverProven() && t.Username == d.state.Username.ValueString() && !d.record.Owns(t.ID) {
-			ids = append(ids, t.ID)
-		}
+	if d.state.neverProven() {
+		ids = append(ids, d.withOwnUsername(list, ids)...)
 	}
 	tokens := revoker{gitlab: d.gitlab, projectID: projectID, state: d.state, record: d.record, origin: d.origin, list: list}
-	for i, id := range ids {
+	var missing []int64
+	for _, id := range ids {
 		if err := tokens.revoke(ctx, id); err != nil {
 			// The current token, which is the last, stays alive while anything is left to do.
-			d.fail(ctx, fmt.Sprintf("Cannot revoke deploy token %d of project %s", id, d.state.ProjectPath.ValueString()), err, ids[i:])
+			AddError(d.diags, fmt.Sprintf("Cannot revoke deploy token %d of project %s", id, d.state.ProjectPath.ValueString()), err)
 			return
+		}
+		if !tokens.listed(id) {
+			missing = append(missing, id)
 		}
 		if d.record.Current == nil || d.record.Current.ID != id {
 			d.record = d.record.Without(id)
 		}
 	}
-	warnLeftAlone(d.diags, d.state.ProjectPath.ValueString(), d.leftAlone(list.Tokens, ids))
+	warnOthers(d.diags, d.state, tokens.others)
+	if d.origin.GitLab == "" {
+		// Without private state, nothing says that this is the GitLab that has made them.
+		warnMissing(d.diags, d.state, missing)
+	}
+	warnLeftAlone(d.diags, d.state.ProjectPath.ValueString(), d.withOwnUsername(list, ids))
 }
 
-// fail reports why the tokens that are left could not be revoked. A project that is gone
-// has none; the destroy then succeeds with a warning, unless the GitLab is another one.
-func (d *deletion) fail(ctx context.Context, summary string, err error, left []int64) {
+// listFailed reports why the tokens could not be listed. A project that is gone has none;
+// the destroy then succeeds with a warning, unless the GitLab is another one.
+func (d *deletion) listFailed(ctx context.Context, summary string, err error) {
+	ids := d.record.TokenIDs()
 	gone := gitlab.IsKind(err, gitlab.KindProjectNotFound) || gitlab.IsKind(err, gitlab.KindNotFound)
 	if !gone || d.gitlab.KnowsToken(ctx) != nil {
 		AddError(d.diags, summary, err)
 		return
 	}
-	if was := d.origin.GitLab; was != "" && was != d.gitlab.Root() && len(left) > 0 {
-		d.diags.AddError(summary, anotherGitLab(was, d.gitlab.Root(), d.state.ProjectPath.ValueString(), d.state.ProjectID.ValueInt64(), left))
+	if was := d.origin.GitLab; was != "" && was != d.gitlab.Root() && len(ids) > 0 {
+		d.diags.AddError(summary, anotherGitLab(was, d.gitlab.Root(), d.state.ProjectPath.ValueString(), d.state.ProjectID.ValueInt64(), ids))
 		return
 	}
-	warnGone(d.diags, d.state, "The deploy tokens in the state could not be checked.", left)
+	warnGone(d.diags, d.state, "The deploy tokens in the state could not be checked.", ids)
 }
 
-// leftAlone lists tokens that carry the resource's own username and live on, because
-// the state does not know them.
-func (d *deletion) leftAlone(tokens []access.DeployToken, revoked []int64) []int64 {
+// withOwnUsername lists the live tokens that carry the resource's own generated username,
+// but for the known ones.
+func (d *deletion) withOwnUsername(list gitlab.TokenList, known []int64) []int64 {
 	username := d.state.Username.ValueString()
 	if !access.GeneratedUsername(username, d.state.ProjectID.ValueInt64()) {
 		return nil
 	}
-	var left []int64
-	for _, t := range tokens {
-		if t.Username == username && t.Active(d.gitlab.Now()) && !slices.Contains(revoked, t.ID) {
-			left = append(left, t.ID)
+	var ids []int64
+	for _, t := range list.Tokens {
+		if t.Username == username && t.Active(d.gitlab.Now()) && !slices.Contains(known, t.ID) {
+			ids = append(ids, t.ID)
 		}
 	}
-	return left
+	for _, row := range list.Unreadable {
+		if row.Username == username && !slices.Contains(known, row.ID) {
+			ids = append(ids, row.ID)
+		}
+	}
+	return ids
 }

@@ -311,6 +311,22 @@ func warnDestroy(diags *diag.Diagnostics, summary string, state model, observed 
 	warnLeftAlone(diags, project, left)
 }
 
+// warnOthers names ids of the state that mean somebody else's tokens now.
+func warnOthers(diags *diag.Diagnostics, state model, others []int64) {
+	if len(others) > 0 {
+		diags.AddWarning(fmt.Sprintf("Ids of deploy tokens of %s mean other tokens now: %s", state.ProjectPath.ValueString(), listIDs(others)),
+			"The tokens with these ids have other names or usernames than those in the state, as in a GitLab that was restored from a backup. They are left alone. The tokens in the state no longer exist.")
+	}
+}
+
+// warnMissing names tokens of the state that GitLab does not have.
+func warnMissing(diags *diag.Diagnostics, state model, missing []int64) {
+	if len(missing) > 0 {
+		diags.AddWarning(fmt.Sprintf("Tokens of %s are not in GitLab: %s", state.ProjectPath.ValueString(), listIDs(missing)),
+			"GitLab says that these deploy tokens do not exist, so there was nothing to revoke. If base_url has changed, they may live in the GitLab of before.")
+	}
+}
+
 // warnLeftAlone names tokens with a resource's own username that its state does not know.
 func warnLeftAlone(diags *diag.Diagnostics, project string, left []int64) {
 	if len(left) > 0 {

@@ -78,20 +78,24 @@ func readNotes(ctx context.Context, private privateData) (n notes, diags diag.Di
 	} {
 		raw, more := private.GetKey(ctx, key)
 		diags.Append(more...)
-		if len(raw) == 0 {
+		if len(raw) == 0 || (key == observedKey || key == originKey) && versionOf(raw) != privateVersion {
 			continue
 		}
 		if err := json.Unmarshal(raw, target); err != nil {
 			diags.AddError("Cannot read the private state", fmt.Sprintf("The key %q does not hold valid data: %v.", key, err))
 		}
 	}
-	if observed.Version == privateVersion {
-		n.observed = observed.Observation
-	}
-	if n.origin.Version != privateVersion {
-		n.origin = origin{}
-	}
+	n.observed = observed.Observation
 	return n, diags
+}
+
+// versionOf is the version of an encoded value; 0 if it has none.
+func versionOf(raw []byte) int {
+	var versioned struct {
+		Version int `json:"version"`
+	}
+	_ = json.Unmarshal(raw, &versioned)
+	return versioned.Version
 }
 
 // writeObserved stores an observation.

@@ -295,9 +295,14 @@ func TestDestroy_anotherTokenByTheID(t *testing.T) {
 				if hidden {
 					d.gitlab.Inject(gitlabtest.Fault{Match: listTokens, Status: http.StatusOK, Body: "[]"})
 				}
-				if d.destroy() || d.gitlab.CountRequests(deleteToken) != 0 {
-					t.Errorf("somebody else's by its %s: deleted, or the destroy succeeded", key)
+				state, private := d.state, d.private
+				if !d.destroy() || d.gitlab.CountRequests(deleteToken) != 0 {
+					t.Errorf("somebody else's by its %s: deleted, or the destroy failed: %v", key, describe(d.last))
 				}
+				if got := fmt.Sprint(describe(d.last)); !containsAll(got, "mean other tokens now: "+itoa(token.ID)) {
+					t.Errorf("somebody else's by its %s: says %s", key, got)
+				}
+				d.state, d.private = state, private
 				d.gitlab.OverrideToken(token.ID, key, own)
 			}
 			if !d.destroy() || len(d.gitlab.ActiveTokens(d.project)) != 0 {

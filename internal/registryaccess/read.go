@@ -245,7 +245,7 @@ func (r *refresh) checkUnreadable(rows []gitlab.UnreadableToken) error {
 // confirmCurrent asks for the current token alone if it is not in the list: only
 // GitLab's own word for a missing token makes it lost.
 func (r *refresh) confirmCurrent(ctx context.Context, tokens []access.DeployToken) (access.Sighting, error) {
-	seen := access.Sighting{Tokens: tokens}
+	seen := access.Sighting{Tokens: slices.DeleteFunc(slices.Clone(tokens), r.isAnother)}
 	current := r.record.Current
 	if current == nil {
 		return seen, nil
@@ -259,10 +259,20 @@ func (r *refresh) confirmCurrent(ctx context.Context, tokens []access.DeployToke
 		seen.CurrentGone = true
 	case err != nil:
 		return seen, err
+	case r.isAnother(token):
+		seen.CurrentGone = true
 	default:
 		seen.Tokens = append(seen.Tokens, token)
 	}
 	return seen, nil
+}
+
+// isAnother reports whether a token has the id of one of the record and is another one: a
+// deploy token never changes its name and username, and a restored GitLab can give an id
+// again.
+func (r *refresh) isAnother(t access.DeployToken) bool {
+	known, marked := r.notes.origin.Tokens[t.ID]
+	return marked && r.record.Owns(t.ID) && known != markOf(t)
 }
 
 // warnPath warns of a path in the configuration that leads to another project now. It

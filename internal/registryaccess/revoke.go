@@ -19,10 +19,18 @@ type revoker struct {
 	record    access.Record
 	origin    origin
 	list      gitlab.TokenList
+	// others are ids that mean somebody else's tokens now.
+	others []int64
+}
+
+// listed reports whether GitLab's list has the id.
+func (r *revoker) listed(id int64) bool {
+	_, ok := r.find(id)
+	return ok
 }
 
 // revoke deletes a token. One that is gone already counts as deleted.
-func (r revoker) revoke(ctx context.Context, id int64) error {
+func (r *revoker) revoke(ctx context.Context, id int64) error {
 	found, ok := r.find(id)
 	if !ok {
 		token, err := r.gitlab.DeployToken(ctx, r.projectID, id)
@@ -35,14 +43,19 @@ func (r revoker) revoke(ctx context.Context, id int64) error {
 		found = markOf(token)
 	}
 	if !r.means(id, found) {
+		if r.origin.GitLab == r.gitlab.Root() {
+			// This GitLab has given the id again, so the state's own token is gone.
+			r.others = append(r.others, id)
+			return nil
+		}
 		return fmt.Errorf("deploy token %d of project %d is named %q with the username %q, so it is not the one in the state. It was left alone. Is base_url the right GitLab? "+
-			"If it is, refresh and apply again", id, r.projectID, found.Name, found.Username)
+			"If it is, refresh and apply again", id, r.projectID, r.gitlab.Quote(found.Name), r.gitlab.Quote(found.Username))
 	}
 	return r.gitlab.RevokeDeployToken(ctx, r.projectID, id)
 }
 
 // find looks for the token in the list.
-func (r revoker) find(id int64) (mark, bool) {
+func (r *revoker) find(id int64) (mark, bool) {
 	for _, t := range r.list.Tokens {
 		if t.ID == id {
 			return markOf(t), true
@@ -60,19 +73,22 @@ func (r revoker) find(id int64) (mark, bool) {
 // one by its username. Terraform keeps no private state of a tainted object, so there are
 // no marks when it is destroyed. States of 0.1.0 have neither for retired tokens; there,
 // the token must look like one of the resource.
-func (r revoker) means(id int64, found mark) bool {
+func (r *revoker) means(id int64, found mark) bool {
 	if known, ok := r.origin.Tokens[id]; ok {
 		return known == found
 	}
 	if username := r.usernameOf(id); username != "" {
 		return found.Username == username
 	}
+	if current := r.record.Current; current != nil && current.ID == id && !current.SecretKnown && r.state.Username.IsNull() {
+		return found.Name == r.state.Name.ValueString() // imported, and not taken over yet
+	}
 	foreign := !access.ReservedUsername.MatchString(found.Username) && (found.Name == access.GitLabName || found.Name == r.state.Name.ValueString())
 	return found.Username == r.state.Username.ValueString() || foreign
 }
 
 // usernameOf is the username of a token of the record; empty if it is not known.
-func (r revoker) usernameOf(id int64) string {
+func (r *revoker) usernameOf(id int64) string {
 	if current := r.record.Current; current != nil && current.ID == id {
 		return current.Username
 	}
