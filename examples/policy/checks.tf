@@ -1,6 +1,6 @@
 # The same rules without another tool, as far as a configuration can check itself.
-# Preconditions stop the plan. What a plan would revoke they cannot see: prevent_destroy
-# and the Rego rules beside this file can.
+# A precondition stops the plan, but it cannot see which tokens the plan revokes.
+# prevent_destroy and the Rego rules beside this file can.
 terraform {
   required_providers {
     autodevops = {
@@ -52,7 +52,7 @@ resource "autodevops_registry_access" "this" {
   }
 }
 
-# Checks warn instead, in every plan and apply.
+# A check warns in every plan and apply, and does not stop it.
 check "nothing_unmanaged" {
   assert {
     condition     = alltrue([for access in values(autodevops_registry_access.this) : length(access.unmanaged_token_ids) == 0])

@@ -4,8 +4,8 @@
 #   terraform plan -out plan.bin && terraform show -json plan.bin >plan.json
 #   opa eval --fail-defined -f pretty -d registry_access.rego -d labels.json -i plan.json 'data.registry_access.deny[_]'
 #
-# labels.json holds the labels of the merge request, {"labels": ["revoke-registry-access"]}.
-# What a plan leaves unknown is denied, as it may turn out to be anything.
+# labels.json contains the labels of the merge request, {"labels": ["revoke-registry-access"]}.
+# An unknown value in a plan is denied, because it can become any value.
 package registry_access
 
 import rego.v1
@@ -23,7 +23,7 @@ accesses contains change if {
 	change.type == "autodevops_registry_access"
 }
 
-# What there will be after the apply, changed by it or not.
+# The resources that exist after the apply, changed or not.
 kept contains change if {
 	some change in accesses
 	change.change.after != null
@@ -49,7 +49,7 @@ deny contains msg if {
 	msg := sprintf("%s: %s is more than a cluster needs to pull images", [access.address, scope])
 }
 
-# It would be denied by each night's run once a rotation is due, so it must not get in.
+# Once a rotation is due, every nightly run would be denied. So deny the argument now.
 deny contains msg if {
 	some access in kept
 	access.change.after.rotation.overlap_days == 0
@@ -78,14 +78,14 @@ revocations contains {"address": access.address, "why": "its tokens are revoked 
 	count(tokens(access.change.before)) > 0
 }
 
-# Removed from the state: nobody rotates or revokes its tokens any more.
+# Removed from the state: after that, nobody rotates or revokes the tokens.
 revocations contains {"address": access.address, "why": "its tokens will be in nobody's state"} if {
 	some access in accesses
 	"forget" in access.change.actions
 	count(tokens(access.change.before)) > 0
 }
 
-# Access ends because somebody says so, and not because GitLab does.
+# A changed argument ends the access, and not a change in GitLab.
 revocations contains {"address": access.address, "why": sprintf("%s ends an access that is required", [name])} if {
 	some access in kept
 	access.change.before.required != false
@@ -94,7 +94,7 @@ revocations contains {"address": access.address, "why": sprintf("%s ends an acce
 	argument(access.change.before, name) != argument(access.change.after, name)
 }
 
-# It may end, or not: that will be seen when it happens.
+# An unknown value may end the access. Only the apply will show it.
 revocations contains {"address": access.address, "why": sprintf("%s is not known yet, and may end it", [name])} if {
 	some access in kept
 	count(tokens(access.change.before)) > 0
@@ -102,7 +102,7 @@ revocations contains {"address": access.address, "why": sprintf("%s is not known
 	unknown(access.change, name)
 }
 
-# The words of last_action. A later version of the provider may have more of them.
+# The values of last_action. A later version of the provider may have more.
 known_actions := {
 	"none", "mint", "rotate", "take_over", "replace", "start_wind_down", "cancel_wind_down",
 	"withdraw", "end", "drop", "revoke", "retire_orphan",
@@ -116,7 +116,7 @@ deny contains msg if {
 	msg := sprintf("%s: the action %s is not known to this policy", [access.address, action])
 }
 
-# What the plan does to the tokens of each resource, for the merge request's reader.
+# What the plan does to the tokens of each resource, for the reviewer of the merge request.
 actions contains {"address": access.address, "action": access.change.after.last_action} if {
 	some access in kept
 	access.change.actions != ["no-op"]
@@ -148,7 +148,7 @@ lifetime(after) := default_lifetime_days if {
 	object.get(after.rotation, "expiration_days", null) == null
 }
 
-# Wholly, or in parts.
+# The value is unknown, as a whole or in parts.
 unknown(change, name) if {
 	walk(object.get(change.after_unknown, name, false), [_, value])
 	value == true

@@ -5,7 +5,7 @@ import rego.v1
 
 import data.registry_access
 
-# A project's access as it is after its first apply.
+# The resource of a project after its first apply.
 state := {
 	"mode": "auto", "permanent": false, "rotation": null, "scopes": ["read_registry"],
 	"required": true, "reason": "auto_devops_private", "generation": 1, "token_id": 42, "retired_tokens": [],

@@ -25,9 +25,9 @@ resource "autodevops_registry_access" "this" {
   project = var.project
 }
 
-# The credentials never reach this resource's state: data_wo is write-only, and is
-# written anew whenever their revision changes. (generation would not do: they also
-# change when they are withdrawn, and when the registry moves.)
+# The credentials never reach this resource's state, because data_wo is write-only. It is
+# written again whenever docker_config_revision changes. Do not use generation here,
+# because credentials also change when they are withdrawn and when the registry moves.
 resource "kubernetes_secret_v1" "registry" {
   metadata {
     name      = "registry-access"
@@ -40,7 +40,7 @@ resource "kubernetes_secret_v1" "registry" {
   data_wo_revision = autodevops_registry_access.this.docker_config_revision
 }
 
-# Where there is no token, whoever reads the output sees why.
+# If there is no token, this output says why.
 output "registry_access" {
   value = {
     required = autodevops_registry_access.this.required

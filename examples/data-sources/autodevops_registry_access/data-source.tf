@@ -2,8 +2,8 @@ data "autodevops_registry_access" "shop" {
   project = "acme/shop"
 }
 
-# Warns in every plan and apply while the project needs access and this provider
-# has given it no token that works.
+# Warns in every plan and apply while the project needs access and has no working
+# token with this provider's default name.
 check "shop_can_pull" {
   assert {
     condition = (

@@ -1,5 +1,5 @@
-# Within the check, so that a GitLab that does not answer is a warning too, and keeps
-# nobody from applying.
+# The data source is within the check. If GitLab does not answer, the check only warns,
+# and the apply continues.
 check "every_project_can_be_pulled" {
   data "autodevops_registry_coverage" "acme" {
     group   = "acme"
@@ -11,13 +11,13 @@ check "every_project_can_be_pulled" {
     condition     = length(data.autodevops_registry_coverage.acme.uncovered) == 0
     error_message = "No working deploy token: ${join(", ", data.autodevops_registry_coverage.acme.uncovered)}"
   }
-  # GitLab hides from this token whether that is so.
+  # GitLab hides from the provider's token whether these projects have access.
   assert {
     condition     = length(data.autodevops_registry_coverage.acme.hidden) == 0
     error_message = "Hidden from this token: ${join(", ", data.autodevops_registry_coverage.acme.hidden)}"
   }
-  # 14 days before an expiry. Tokens of autodevops_registry_access are replaced 30 days
-  # before theirs, so this says that nobody has applied for two weeks.
+  # Warns 14 days before an expiry. autodevops_registry_access replaces its tokens 30 days
+  # before they expire. So this warning means that nobody has applied for two weeks.
   assert {
     condition     = length(data.autodevops_registry_coverage.acme.expiring) == 0
     error_message = "Expires within 14 days: ${join(", ", data.autodevops_registry_coverage.acme.expiring)}"

@@ -1,4 +1,4 @@
-# A list of projects instead of a group, and what is known of each.
+# A list of projects instead of a group, with the results for each project.
 data "autodevops_registry_coverage" "shops" {
   projects             = ["acme/shop", "acme/billing"]
   expiring_within_days = 45

@@ -1,4 +1,4 @@
-# One Secret for a pod with images of two projects in one registry.
+# One Secret for a pod that runs images of two projects in the same registry.
 resource "kubernetes_secret_v1" "registry" {
   metadata {
     name      = "registry-access"

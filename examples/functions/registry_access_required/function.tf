@@ -1,4 +1,4 @@
-# In a test or a policy: what would be decided for these facts?
+# For a test or a policy: what is the decision for these facts?
 output "decision" {
   value = provider::autodevops::registry_access_required("public", "private", true)
 }

@@ -24,9 +24,9 @@ resource "kubernetes_namespace_v1" "this" {
   }
 }
 
-# One Secret for a namespace, also where several projects share it: the credentials
-# are keyed by project, so that kubelet finds the right one for each image. It exists
-# also while no project needs credentials; it is empty then.
+# One Secret for each namespace, also if several projects share the namespace. The
+# credentials are keyed by project, so the kubelet finds the right one for each image.
+# The Secret exists also while no project needs credentials. It is empty then.
 resource "kubernetes_secret_v1" "this" {
   for_each = local.namespaces
 

@@ -1,5 +1,5 @@
 output "accesses" {
-  description = "What there is to know of each project's access, without secrets."
+  description = "The registry access of each project, without secrets."
   value = {
     for key, access in autodevops_registry_access.this : key => {
       project_id  = access.project_id
@@ -29,6 +29,6 @@ output "secrets" {
 }
 
 output "next_rotation" {
-  description = "From when on a plan replaces the first of the tokens; null if none is ever replaced."
+  description = "The time from which a plan replaces the first token; null if no token has a rotation window."
   value       = try(sort([for access in values(autodevops_registry_access.this) : access.rotate_at if access.rotate_at != null])[0], null)
 }

@@ -1,11 +1,11 @@
 variable "projects" {
   description = <<-EOT
-    The projects, by any name that stays the same: by their full paths, for example.
+    The projects. A key is any name that stays the same, for example the project's full path.
 
-    * `project`: the project's numeric id or full path; the key, if it is left out.
-    * `namespaces`: where its images run. Each namespace gets one Secret, for all projects with images in it.
+    * `project`: the project's numeric id or full path. Default: the key.
+    * `namespaces`: where the project's images run. Each namespace gets one Secret, for all projects with images in it.
     * `mode`, `on_not_required`, `visibility`, `container_registry_access_level`, `auto_devops_enabled`: as in `autodevops_registry_access`.
-    * `rotation`: instead of that of the whole fleet.
+    * `rotation`: used for this project instead of the module's `rotation`.
   EOT
   type = map(object({
     project                         = optional(string)
@@ -35,7 +35,7 @@ variable "projects" {
 }
 
 variable "rotation" {
-  description = "The rhythm of the whole fleet, as in `autodevops_registry_access`. By default, rotations are spread over 60 days, so that a fleet whose tokens were minted on one day is not replaced on one day."
+  description = "The rotation periods of all projects, as in `autodevops_registry_access`. By default, rotations are spread over 60 days, so that tokens that were minted on one day are not all replaced on one day."
   type = object({
     expiration_days    = optional(number)
     rotate_before_days = optional(number)
@@ -53,7 +53,7 @@ variable "token_name" {
 }
 
 variable "secret_name" {
-  description = "The name of the Secret in each namespace. Not the one that Auto DevOps writes itself."
+  description = "The name of the Secret in each namespace. It must not be the name of a Secret that Auto DevOps writes."
   type        = string
   default     = "registry-access"
   nullable    = false
@@ -72,7 +72,7 @@ variable "secret_labels" {
 }
 
 variable "create_namespaces" {
-  description = "Whether to create the namespaces as well, and to destroy each, with all that runs in it, when no project names it any more. Otherwise they must exist."
+  description = "Whether to create the namespaces. The module then also destroys a namespace, with everything that runs in it, when no project names it any more. If false, the namespaces must exist."
   type        = bool
   default     = false
   nullable    = false

@@ -1,5 +1,6 @@
-# What the Terraform object beside this file applies. Its state is a Secret of the same
-# namespace and holds the token: whoever may read Secrets there may pull.
+# The Terraform object beside this file applies this configuration. The state is a Secret
+# in the same namespace and contains the token. Everybody who may read Secrets there can
+# pull with it.
 terraform {
   required_providers {
     autodevops = {

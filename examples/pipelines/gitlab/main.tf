@@ -16,7 +16,7 @@ terraform {
   }
 }
 
-# GITLAB_TOKEN comes from a CI/CD variable: read_api is enough for a plan.
+# GITLAB_TOKEN comes from a CI/CD variable. For a plan, the scope read_api is enough.
 provider "autodevops" {
   base_url = "https://gitlab.example.com"
 }

@@ -1,5 +1,5 @@
-# What many have: a deploy token that a clock replaces. The new one exists only when the
-# old one is dead, unless create_before_destroy keeps it for the length of one apply.
+# A common setup: time_rotating replaces a deploy token. The old token is revoked before
+# the new one exists. With create_before_destroy, both exist during one apply only.
 resource "time_rotating" "shop" {
   rotation_days = 300
 }

@@ -1,5 +1,6 @@
-# The same Secret afterwards, in one apply: the old token leaves the state without being
-# revoked, is imported, and stays valid for the overlap while the Secret gets a new one.
+# The same Secret, migrated in one apply. The old token is removed from the state without
+# being revoked. It is imported, and stays valid for the overlap. The Secret gets a new
+# token.
 removed {
   from = gitlab_project_deploy_token.shop
 

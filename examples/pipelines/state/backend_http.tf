@@ -1,5 +1,5 @@
-# GitLab keeps and locks the state: versioned, with access by role. Maintainers write
-# it, Developers read it, and with it the token.
+# GitLab stores the state with versions, locks it, and restricts access by role.
+# Maintainers can write the state. Developers can read it, and the token in it.
 #
 #   terraform init \
 #     -backend-config=address=https://gitlab.example.com/api/v4/projects/42/terraform/state/registry-access \

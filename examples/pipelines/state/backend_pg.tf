@@ -1,4 +1,4 @@
-# PostgreSQL keeps the state and locks it with advisory locks. PG_CONN_STR has the
+# PostgreSQL stores the state, and locks it with advisory locks. PG_CONN_STR contains the
 # address and the credentials.
 terraform {
   backend "pg" {

@@ -1,6 +1,7 @@
-# One deploy token of a project, by the project's path or id:
+# By project and token id. The project is its path or its id:
 terraform import autodevops_registry_access.shop acme/shop:42
 
-# The one working token named "autodevops-registry-access" or, if there is none,
-# GitLab's own "gitlab-deploy-token":
+# By project: the only working token named "autodevops-registry-access" or, if there is
+# none, GitLab's own "gitlab-deploy-token". A token that an autodevops_registry_access has
+# minted can be imported only by its id.
 terraform import autodevops_registry_access.shop acme/shop

@@ -2,8 +2,8 @@ resource "autodevops_registry_access" "shop" {
   project = "acme/shop"
 }
 
-# The Secret exists also while no token is needed: docker_config_json is then
-# {"auths":{}}, so nothing downstream needs a count.
+# The Secret exists also while no token is needed. docker_config_json is then
+# {"auths":{}}, so the Secret needs no count.
 resource "kubernetes_secret_v1" "registry" {
   metadata {
     name      = "registry-access"

@@ -1,4 +1,5 @@
-# Quarterly rotation, three weeks ahead of the expiry, and at once after an incident.
+# Tokens expire after 90 days and are replaced three weeks before. After an incident,
+# change the value of incident to rotate at once.
 resource "autodevops_registry_access" "billing" {
   project = "acme/billing"
 

@@ -1,5 +1,5 @@
-# Where the same configuration declares the project, reference its attributes: the
-# plan is then right in the very run that changes them.
+# When the same configuration manages the project, reference the project's attributes.
+# The plan is then correct in the same run that changes them.
 resource "gitlab_project" "catalog" {
   name                            = "catalog"
   namespace_id                    = 42

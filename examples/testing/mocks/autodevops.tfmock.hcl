@@ -1,17 +1,17 @@
-# The registry access of a private project that Auto DevOps deploys, as it is after the
-# first apply: for `terraform test` and `tofu test` of configurations that use the provider.
+# The resource of a private project that Auto DevOps deploys, as it is after the first
+# apply. For `terraform test` and `tofu test` of configurations that use the provider.
 #
 #   mock_provider "autodevops" {
 #     source = "./mocks"
 #   }
 #
-# Lists and maps of objects (retired_tokens, tokens, coverage) are empty in a mock; use
-# override_resource and override_data where a test needs some. An override knows none of
-# these defaults. No GitLab is asked, and no credential in here is one. Functions of the provider are
-# not mocked by either CLI: they run, and need no GitLab.
+# Lists and maps of objects (retired_tokens, tokens, coverage) are empty in a mock. If a
+# test needs elements, use override_resource and override_data. An override has none of
+# these defaults. The mocks make no request to GitLab, and contain no real credential.
+# Neither CLI mocks the functions of the provider. The functions run, and need no GitLab.
 mock_resource "autodevops_registry_access" {
   defaults = {
-    # Arguments that are left out: a mock knows no defaults.
+    # Arguments that are left out. A mock does not know the defaults of the schema.
     name            = "autodevops-registry-access"
     mode            = "auto"
     scopes          = ["read_registry"]

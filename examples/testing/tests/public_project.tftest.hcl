@@ -1,5 +1,5 @@
-# A run keeps the state of those before it in its file, so what is overridden from the
-# beginning has a file of its own.
+# A run keeps the state of the runs before it in the same file. So a test that overrides a
+# value from the beginning has a file of its own.
 mock_provider "autodevops" {
   source = "./mocks"
 }
@@ -24,6 +24,6 @@ run "a_public_project_needs_no_token" {
   }
   assert {
     condition     = output.registry_access.reason == "anonymous_pull"
-    error_message = "The output says why there is no token."
+    error_message = "The output must say why there is no token."
   }
 }

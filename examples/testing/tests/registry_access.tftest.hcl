@@ -1,4 +1,4 @@
-# terraform init && terraform test: no GitLab and no cluster is asked.
+# Run with: terraform init && terraform test. The tests need neither a GitLab nor a cluster.
 mock_provider "autodevops" {
   source = "./mocks"
 }
@@ -13,19 +13,19 @@ variables {
 run "the_project_gets_a_secret_in_its_namespace" {
   assert {
     condition     = autodevops_registry_access.this.project == "acme/shop" && kubernetes_secret_v1.registry.metadata[0].namespace == "shop-production"
-    error_message = "Project and namespace come from the variables."
+    error_message = "Project and namespace must come from the variables."
   }
   assert {
     condition     = kubernetes_secret_v1.registry.type == "kubernetes.io/dockerconfigjson"
-    error_message = "Kubelet takes credentials from no other type of Secret."
+    error_message = "The Secret must have the type that the kubelet takes credentials from."
   }
   assert {
     condition     = output.registry_access == { required = true, reason = "auto_devops_private" }
-    error_message = "The output says why."
+    error_message = "The output must say why a token is required."
   }
 }
 
-# The Secret is written anew when the credentials change, and only then.
+# The Secret is written again only when the credentials change.
 run "the_secret_follows_the_credentials" {
   assert {
     condition     = kubernetes_secret_v1.registry.data_wo_revision == autodevops_registry_access.this.docker_config_revision

@@ -1,5 +1,6 @@
-# terraform init && terraform test: no GitLab and no cluster is asked. OpenTofu 1.12 cannot
-# read mocks from a file, nor override one instance of many.
+# Run with: terraform init && terraform test. The tests need neither a GitLab nor a
+# cluster. OpenTofu 1.12 cannot read mocks from a file, and cannot override one instance
+# of many.
 mock_provider "autodevops" {
   source = "../../testing/mocks"
 }
@@ -15,20 +16,20 @@ variables {
   }
 }
 
-run "one_access_for_each_project" {
+run "one_resource_for_each_project" {
   command = plan
 
   assert {
     condition     = { for key, access in autodevops_registry_access.this : key => access.project } == { "acme/shop" = "acme/shop", "acme/worker" = "acme/worker", site = "acme/site", library = "1234" }
-    error_message = "A project is its key unless it is given."
+    error_message = "project must default to the key."
   }
   assert {
     condition     = autodevops_registry_access.this["acme/shop"].rotation.spread_days == 60 && autodevops_registry_access.this["acme/worker"].rotation.expiration_days == 90
-    error_message = "A project's own rotation takes the place of the fleet's."
+    error_message = "The rotation of a project must replace the rotation of the module."
   }
   assert {
     condition     = autodevops_registry_access.this["acme/worker"].mode == "always"
-    error_message = "Arguments reach the resource."
+    error_message = "The arguments of a project must reach the resource."
   }
 }
 
@@ -55,29 +56,29 @@ run "one_secret_for_each_namespace" {
 
   assert {
     condition     = autodevops_registry_access.this["acme/shop"].name == "autodevops-registry-access" && autodevops_registry_access.this["acme/shop"].mode == "auto"
-    error_message = "Arguments that are left out have the resource's own defaults."
+    error_message = "Arguments that are left out must have the resource's defaults."
   }
   assert {
     condition     = output.secrets == { shop = "registry-access", storefront = "registry-access", site = "registry-access" }
-    error_message = "Each namespace has one Secret, and a project without a namespace none."
+    error_message = "Each namespace must have one Secret. A project without a namespace must have none."
   }
   assert {
     condition = keys(jsondecode(nonsensitive(kubernetes_secret_v1.this["shop"].data[".dockerconfigjson"])).auths) == [
       "registry.gitlab.example.com/acme/shop", "registry.gitlab.example.com/acme/worker",
     ]
-    error_message = "The Secret of a shared namespace has the credentials of each project."
+    error_message = "The Secret of a shared namespace must have the credentials of each project."
   }
   assert {
     condition     = jsondecode(nonsensitive(kubernetes_secret_v1.this["site"].data[".dockerconfigjson"])).auths == {}
-    error_message = "A project that needs no access leaves its Secret empty, and there."
+    error_message = "The Secret of a project that needs no access must exist and be empty."
   }
   assert {
     condition     = output.not_required == { site = "anonymous_pull" } && output.next_rotation == "2026-06-01T00:00:00Z"
-    error_message = "The outputs say who needs nothing, and when the next rotation is due."
+    error_message = "The outputs must list the projects that need no access, and the next rotation."
   }
   assert {
     condition     = length(kubernetes_namespace_v1.this) == 0
-    error_message = "Namespaces are not the module's unless it is told so."
+    error_message = "The module must create no namespaces by default."
   }
 }
 
@@ -87,7 +88,7 @@ run "creates_namespaces_if_told" {
   }
   assert {
     condition     = keys(kubernetes_namespace_v1.this) == ["shop", "site", "storefront"]
-    error_message = "Each namespace is created once."
+    error_message = "Each namespace must be created once."
   }
 }
 
@@ -99,7 +100,7 @@ run "refuses_the_secret_of_auto_devops" {
   expect_failures = [var.secret_name]
 }
 
-run "refuses_what_is_no_namespace" {
+run "refuses_an_invalid_namespace" {
   command = plan
   variables {
     projects = { "acme/shop" = { namespaces = ["Shop"] } }
@@ -107,12 +108,12 @@ run "refuses_what_is_no_namespace" {
   expect_failures = [var.projects]
 }
 
-run "an_empty_fleet_is_one_too" {
+run "accepts_an_empty_map" {
   variables {
     projects = {}
   }
   assert {
     condition     = output.accesses == {} && output.next_rotation == null
-    error_message = "Nothing comes of nothing."
+    error_message = "An empty map must make no resources."
   }
 }
