@@ -124,6 +124,10 @@ func TestDecide(t *testing.T) {
 			policy: standard, requirement: needed, record: living(imported),
 			want: access.Decision{Action: access.ActionTakeOver, Status: active}, story: "Taken over: token 7 was imported",
 		},
+		"imported, and required again while it winds down": {
+			policy: standard, requirement: needed, record: living(imported, windingDown),
+			want: access.Decision{Action: access.ActionTakeOver, Status: active}, story: "Taken over: token 7 was imported",
+		},
 		"arguments changed": {
 			policy: access.Policy{Schedule: schedule(t), Changed: []string{"name", "scopes"}}, requirement: needed, record: living(),
 			want: access.Decision{Action: access.ActionRotate, Status: active}, story: "Rotated: token 7 was minted with another name, scopes.",
@@ -336,6 +340,16 @@ func TestOutcome(t *testing.T) {
 			schedule: access.Schedule{Lifetime: s.Lifetime, RotateBefore: s.RotateBefore},
 			want:     access.Record{Current: fresh(), Generation: 2},
 		},
+		"usernames go along": {
+			decision: access.Decision{
+				Action: access.ActionRotate, Status: access.StatusActive, Retire: []access.Orphan{{TokenID: 9, Username: "orphaned", ExpiresAt: at}},
+			},
+			record: living(func(r *access.Record) { r.Current.Username = "replaced" }),
+			want: access.Record{Current: fresh(), Generation: 2, Retired: []access.RetiredToken{
+				{ID: 7, Username: "replaced", RetiredAt: at, RevokeAt: at.AddDate(0, 0, 7), ExpiresAt: current.ExpiresAt, Status: access.StatusActive},
+				{ID: 9, Username: "orphaned", RetiredAt: at, RevokeAt: at, ExpiresAt: at, Status: access.StatusActive},
+			}},
+		},
 		"withdraw": {
 			decision: access.Decision{Action: access.ActionWithdraw, Status: access.StatusActive}, record: living(windingDown),
 			want: access.Record{Generation: 1, Retired: []access.RetiredToken{overlap}},
@@ -462,6 +476,10 @@ func TestObserve(t *testing.T) {
 		"a username that the user chose marks nothing": {
 			now: start, record: living(), seen: seen(row(7), row(10)), chosen: true, status: access.StatusActive,
 		},
+		"nor does a row without a username": {
+			now: start, record: living(), seen: seen(row(7), row(10, func(token *access.DeployToken) { token.Username = "" })), chosen: true,
+			status: access.StatusActive,
+		},
 		"tokens with GitLab's own name": {
 			now: start, record: living(retired(5)), seen: seen(row(5, gitlabs), row(7), row(11, gitlabs, other)),
 			want: access.Observation{GitLabNamed: []int64{5}}, status: access.StatusActive,
@@ -489,7 +507,7 @@ func TestRecord_Seen(t *testing.T) {
 	t.Parallel()
 	expired := access.DeployToken{ID: 3, ExpiresAt: start}
 	got := living(retired(1), retired(2), retired(3), retired(4)).Seen(start, access.Sighting{Tokens: []access.DeployToken{
-		{ID: 1}, {ID: 2, Revoked: true}, expired,
+		{ID: 1, Username: "first"}, {ID: 2, Revoked: true}, expired,
 	}})
 	var statuses []access.Status
 	for _, t := range got.Retired {
@@ -498,6 +516,21 @@ func TestRecord_Seen(t *testing.T) {
 	want := []access.Status{access.StatusActive, access.StatusRevoked, access.StatusExpired, access.StatusDeleted}
 	if !slices.Equal(statuses, want) {
 		t.Errorf("got %v, want %v", statuses, want)
+	}
+	if got.Retired[0].Username != "first" {
+		t.Errorf("the username is %q, and a revocation recognises the token by it", got.Retired[0].Username)
+	}
+}
+
+// TestRecord_Without: with the current token goes the end date of its wind-down.
+func TestRecord_Without(t *testing.T) {
+	t.Parallel()
+	record := living(retired(5), windingDown)
+	if got := record.Without(5); !reflect.DeepEqual(got, access.Record{Generation: 1, Current: record.Current, Retired: []access.RetiredToken{}, EndsAt: record.EndsAt}) {
+		t.Errorf("without the retired one: %+v", got)
+	}
+	if got := record.Without(7); got.Current != nil || !got.EndsAt.IsZero() || len(got.Retired) != 1 {
+		t.Errorf("without the current one: %+v", got)
 	}
 }
 
@@ -510,6 +543,8 @@ func TestUnmanaged(t *testing.T) {
 		{ID: 10, Name: access.DefaultName, Username: ours},
 		{ID: 11, Name: access.DefaultName, Username: "gitlab+deploy-token-11"},
 		{ID: 12, Name: "another name", Username: "x"},
+		{ID: 13, Name: access.DefaultName, Username: "revoked", Revoked: true},
+		{ID: 14, Name: access.DefaultName, Username: "expired", ExpiresAt: start},
 	}
 	seen := access.Sighting{Tokens: tokens}
 	unmanaged := access.Unmanaged(start, living(), seen, access.DefaultName, ours, "")
