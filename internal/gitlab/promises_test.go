@@ -365,3 +365,41 @@ func TestDeployTokens_patience(t *testing.T) {
 		t.Errorf("%d tokens, %v", len(list.Tokens), err)
 	}
 }
+
+// TestMint_oldTokensAreNotTheRequests (S2, S4): what was there before the POST did not come
+// from it, whatever an answer says and whoever's username it has.
+func TestMint_oldTokensAreNotTheRequests(t *testing.T) {
+	t.Run("a stale answer names the published token", func(t *testing.T) {
+		b := newBench(t)
+		request := b.request()
+		request.FreshUsername = false
+		published := b.gitlab.CreateDeployToken(b.project, request.Name, request.Username, time.Time{}, "read_registry")
+		body := fmt.Sprintf(`{"id":%d,"name":%q,"username":%q,"revoked":false}`, published.ID, request.Name, request.Username)
+		b.gitlab.Inject(gitlabtest.Fault{Match: postToken, Status: http.StatusCreated, Body: body, Times: gitlabtest.Always})
+		_, _ = b.client.MintDeployToken(t.Context(), request)
+		if !b.gitlab.CanPull(b.project, published.Username, published.Secret) {
+			t.Error("the published token was revoked")
+		}
+	})
+	t.Run("a chosen username that somebody uses already", func(t *testing.T) {
+		b := newBench(t)
+		request := b.request()
+		request.Username = "puller"
+		b.gitlab.CreateDeployToken(b.project, request.Name, request.Username, time.Time{}, "read_registry")
+		b.gitlab.Inject(gitlabtest.Fault{Match: postToken, Status: http.StatusInternalServerError})
+		if _, err := b.client.MintDeployToken(t.Context(), request); err != nil {
+			t.Errorf("an older token casts doubt on a POST that made none: %v", err)
+		}
+	})
+}
+
+// TestMint_quotesNoForeignAnswer (S8): what answers the POST in GitLab's place may quote the
+// answer that did not arrive, whose secret nobody here knows.
+func TestMint_quotesNoForeignAnswer(t *testing.T) {
+	b := newBench(t)
+	b.gitlab.Inject(gitlabtest.Fault{Match: postToken, Status: http.StatusBadGateway, Body: "upstream said Qw8nRt5yUi3oPa6s", Times: gitlabtest.Always})
+	_, err := b.client.MintDeployToken(t.Context(), b.request())
+	if err == nil || strings.Contains(err.Error()+adviceOf(err), "Qw8nRt") {
+		t.Errorf("says %v", err)
+	}
+}
