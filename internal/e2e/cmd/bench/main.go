@@ -275,8 +275,8 @@ func measure(ctx context.Context, s setup, n int, c candidate) (measurement, err
 	}
 
 	if c.echo {
-		echo, err := terraform.NewInstalled(s.cli, s.echoConfigFile)
-		if err != nil {
+		var echo *terraform.CLI
+		if echo, err = terraform.NewInstalled(s.cli, s.echoConfigFile); err != nil {
 			return measurement{}, err
 		}
 		defer echo.Close()
@@ -315,11 +315,11 @@ func measure(ctx context.Context, s setup, n int, c candidate) (measurement, err
 
 // takeOver gives another CLI the configuration and the state.
 func takeOver(ctx context.Context, from, to *terraform.CLI, config string) error {
-	state, err := os.ReadFile(filepath.Join(from.Dir, "terraform.tfstate")) //nolint:gosec // its own folder
+	state, err := os.ReadFile(filepath.Join(from.Dir, "terraform.tfstate"))
 	if err != nil {
 		return err
 	}
-	if err = os.WriteFile(filepath.Join(to.Dir, "terraform.tfstate"), state, 0o600); err != nil {
+	if err = os.WriteFile(filepath.Join(to.Dir, "terraform.tfstate"), state, 0o600); err != nil { //nolint:gosec // its own folder
 		return err
 	}
 	if err = to.Write(config); err != nil {
