@@ -263,8 +263,10 @@ func TestKilled(t *testing.T) {
 
 			order.setNeeded(false)
 			// Before it has a state that knows its username, a killed run leaves tokens that
-			// the next plans name as unmanaged: an operator reads that and revokes them.
+			// the next plans name as unmanaged: an operator reads that and revokes them. A
+			// creation lists none of the provider's own, which its plan may be about to end.
 			named := func() {
+				s.apply() // the state learns of such tokens at a refresh
 				s.accountedFor(shop)
 				for _, id := range s.inState().Unmanaged {
 					s.gitlab.DeleteDeployToken(id)
@@ -287,10 +289,7 @@ func TestKilled(t *testing.T) {
 				order.hold(cluster.Credentials{Username: byHand.Username, Password: byHand.Secret})
 				_, err := s.cli.Run(l.ctx, "import", "-input=false", "-no-color", "autodevops_registry_access.app", fmt.Sprintf("%d:%d", shop.ID, byHand.ID))
 				l.must(err)
-			}, func() {
-				s.apply() // the name has changed, and the state learns of such tokens at a refresh
-				named()
-			})
+			}, named)
 			order.setNeeded(true)
 			load := l.pullAll(shop, secretName)
 			rotation := s.assault(killer, []string{"apply"}, trigger, accounted)
