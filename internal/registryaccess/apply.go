@@ -46,11 +46,8 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 	if freshUsername {
 		state.Username = types.StringValue(access.NewUsername(found.project.ID))
 	}
-	a, diags, err := assess(plan, config, state, notes{})
+	a, diags := assess(plan.Project.ValueString(), plan, config, state, notes{})
 	resp.Diagnostics.Append(diags...)
-	if err != nil {
-		AddUndecidable(&resp.Diagnostics, plan.Project.ValueString(), err)
-	}
 	if resp.Diagnostics.HasError() {
 		return
 	}
@@ -103,11 +100,8 @@ func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp 
 		gitlab: r.gitlab, plan: plan, config: config, prior: state, private: resp.Private, notes: n,
 		summary: fmt.Sprintf("Cannot update the registry access of project %s", state.ProjectPath.ValueString()),
 	}
-	a, diags, err := assess(plan, config, state, n)
+	a, diags := assess(state.ProjectPath.ValueString(), plan, config, state, n)
 	resp.Diagnostics.Append(diags...)
-	if err != nil {
-		AddUndecidable(&resp.Diagnostics, state.ProjectPath.ValueString(), err)
-	}
 	if resp.Diagnostics.HasError() || !u.asPlanned(a) || !u.sameGitLab(a) || !u.stillTrue(a) {
 		return
 	}
@@ -154,8 +148,7 @@ func (u *apply) asPlanned(a assessment) bool {
 
 // sameGitLab guards against an apply without a refresh after base_url has changed.
 func (u *apply) sameGitLab(a assessment) bool {
-	was := u.notes.origin.GitLab
-	if was == "" || was == u.gitlab.Root() {
+	if !u.notes.origin.elsewhere(u.gitlab) {
 		return true
 	}
 	list, err := u.list()
@@ -164,7 +157,7 @@ func (u *apply) sameGitLab(a assessment) bool {
 		return false
 	}
 	if !u.notes.origin.marksAnyOf(list.Tokens) && len(a.record.TokenIDs()) > 0 {
-		u.diags.AddError(u.summary, anotherGitLab(was, u.gitlab.Root(), u.prior.ProjectPath.ValueString(), u.prior.ProjectID.ValueInt64(), a.record.TokenIDs()))
+		u.diags.AddError(u.summary, anotherGitLab(u.notes.origin, u.gitlab, u.prior, a.record.TokenIDs()))
 		return false
 	}
 	return true

@@ -28,9 +28,9 @@ type assessment struct {
 }
 
 // assess decides about a resource: from the plan's arguments, the state and the private
-// notes. A creation has the state of newState and no notes. The error is an
-// *access.UndecidableError.
-func assess(plan, config, state model, n notes) (a assessment, diags diag.Diagnostics, err error) {
+// notes. A creation has the state of newState and no notes. Diagnostics call the project
+// by the given name.
+func assess(project string, plan, config, state model, n notes) (a assessment, diags diag.Diagnostics) {
 	rotation, _ := plan.rotation()
 	schedule, err := access.NewSchedule(rotation, plan.Permanent.ValueBool())
 	if err != nil {
@@ -39,7 +39,7 @@ func assess(plan, config, state model, n notes) (a assessment, diags diag.Diagno
 	facts := state.facts()
 	record := state.record()
 	if diags.HasError() {
-		return assessment{}, diags, nil
+		return assessment{}, diags
 	}
 	if n.observed.RegistryMissing {
 		facts.ImagePrefix = ""
@@ -65,10 +65,12 @@ func assess(plan, config, state model, n notes) (a assessment, diags diag.Diagno
 		a.policy.Changed = argumentsOf(next, record.Current.ID).differences(mintedWith)
 	}
 	a.requirement, err = access.Require(access.Mode(plan.Mode.ValueString()), a.effective)
-	if err == nil {
-		a.decision = access.Decide(a.policy, a.requirement, record, n.observed)
+	if err != nil {
+		AddUndecidable(&diags, project, err)
+		return a, diags
 	}
-	return a, diags, err
+	a.decision = access.Decide(a.policy, a.requirement, record, n.observed)
+	return a, diags
 }
 
 // again is the assessment with another observation.

@@ -58,9 +58,9 @@ func (d *deletion) run(ctx context.Context) {
 		d.listFailed(ctx, "Cannot list the deploy tokens of project "+d.state.ProjectPath.ValueString(), err)
 		return
 	}
-	if was := d.origin.GitLab; was != "" && was != d.gitlab.Root() && len(d.record.TokenIDs()) > 0 && !d.origin.marksAnyOf(list.Tokens) {
+	if d.origin.elsewhere(d.gitlab) && len(d.record.TokenIDs()) > 0 && !d.origin.marksAnyOf(list.Tokens) {
 		d.diags.AddError("Cannot destroy the registry access of project "+d.state.ProjectPath.ValueString(),
-			anotherGitLab(was, d.gitlab.Root(), d.state.ProjectPath.ValueString(), projectID, d.record.TokenIDs()))
+			anotherGitLab(d.origin, d.gitlab, d.state, d.record.TokenIDs()))
 		return
 	}
 	ids := d.record.TokenIDs()
@@ -99,8 +99,8 @@ func (d *deletion) listFailed(ctx context.Context, summary string, err error) {
 		AddError(d.diags, summary, err)
 		return
 	}
-	if was := d.origin.GitLab; was != "" && was != d.gitlab.Root() && len(ids) > 0 {
-		d.diags.AddError(summary, anotherGitLab(was, d.gitlab.Root(), d.state.ProjectPath.ValueString(), d.state.ProjectID.ValueInt64(), ids))
+	if d.origin.elsewhere(d.gitlab) && len(ids) > 0 {
+		d.diags.AddError(summary, anotherGitLab(d.origin, d.gitlab, d.state, ids))
 		return
 	}
 	warnGone(d.diags, d.state, "The deploy tokens in the state could not be checked.", ids)

@@ -391,8 +391,9 @@ func warnUnreadable(diags *diag.Diagnostics, project string, rows []gitlab.Unrea
 }
 
 // anotherGitLab is the detail of an error: the state is about another GitLab.
-func anotherGitLab(was, is, project string, projectID int64, ids []int64) string {
-	detail := fmt.Sprintf("The state was written with base_url %s. The provider now talks to %s, where project %d (%s in the state) ", was, is, projectID, project)
+func anotherGitLab(from origin, client *gitlab.Client, state model, ids []int64) string {
+	detail := fmt.Sprintf("The state was written with base_url %s. The provider now talks to %s, where project %d (%s in the state) ",
+		from.GitLab, client.Root(), state.ProjectID.ValueInt64(), state.ProjectPath.ValueString())
 	if len(ids) == 0 {
 		detail += "has another path."
 	} else {

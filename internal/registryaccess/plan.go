@@ -91,11 +91,8 @@ func (r *Resource) planCreate(ctx context.Context, plan, config model, known boo
 	if !known {
 		return
 	}
-	a, diags, err := assess(plan, config, state, notes{})
+	a, diags := assess(plan.Project.ValueString(), plan, config, state, notes{})
 	resp.Diagnostics.Append(diags...)
-	if err != nil {
-		AddUndecidable(&resp.Diagnostics, plan.Project.ValueString(), err)
-	}
 	if resp.Diagnostics.HasError() {
 		return
 	}
@@ -164,11 +161,8 @@ func (r *Resource) planUpdate(ctx context.Context, plan, config, state model, re
 		return
 	}
 
-	a, diags, err := assess(plan, config, state, n)
+	a, diags := assess(state.ProjectPath.ValueString(), plan, config, state, n)
 	resp.Diagnostics.Append(diags...)
-	if err != nil {
-		AddUndecidable(&resp.Diagnostics, state.ProjectPath.ValueString(), err)
-	}
 	if resp.Diagnostics.HasError() {
 		return
 	}

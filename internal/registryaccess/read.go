@@ -209,16 +209,14 @@ func (r *refresh) readProjectAndTokens(ctx context.Context) (project gitlab.Proj
 // checkOrigin refuses a GitLab that is not the one that the state is about. One that only
 // has another address still has the tokens.
 func (r *refresh) checkOrigin(project gitlab.Project, tokens []access.DeployToken, gone bool) error {
-	was, is := r.notes.origin.GitLab, r.gitlab.Root()
 	ids := r.record.TokenIDs()
 	samePath := !gone && strings.EqualFold(project.Path, r.state.ProjectPath.ValueString())
-	if was == "" || was == is || r.notes.origin.marksAnyOf(tokens) || samePath && (len(ids) == 0 || r.hasCurrent(tokens)) {
+	if !r.notes.origin.elsewhere(r.gitlab) || r.notes.origin.marksAnyOf(tokens) || samePath && (len(ids) == 0 || r.hasCurrent(tokens)) {
 		return nil
 	}
-	path := r.state.ProjectPath.ValueString()
 	return &gitlab.Error{
 		Action: "recognise the GitLab of the state", Said: "it is another one",
-		Advice: anotherGitLab(was, is, path, r.state.ProjectID.ValueInt64(), ids),
+		Advice: anotherGitLab(r.notes.origin, r.gitlab, r.state, ids),
 	}
 }
 

@@ -100,6 +100,11 @@ func (r *revoker) usernameOf(id int64) string {
 	return ""
 }
 
+// elsewhere reports whether the state is about a GitLab at another address than the client's.
+func (o origin) elsewhere(client *gitlab.Client) bool {
+	return o.GitLab != "" && o.GitLab != client.Root()
+}
+
 // marksAnyOf reports whether any of the tokens is certainly one of the state's. GitLab's
 // default usernames are made of the id, so they are the same in every GitLab.
 func (o origin) marksAnyOf(tokens []access.DeployToken) bool {

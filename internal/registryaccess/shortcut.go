@@ -100,8 +100,8 @@ func (s Shortcut) PlanResourceChange(ctx context.Context, req *tfprotov6.PlanRes
 	if diags.HasError() || usernameReserved(config, state) {
 		return nil
 	}
-	a, diags, err := assess(state, config, state, n)
-	if err != nil || diags.HasError() {
+	a, diags := assess(state.ProjectPath.ValueString(), state, config, state, n)
+	if diags.HasError() {
 		return nil
 	}
 	r := Resource{gitlab: client}
