@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -43,12 +42,22 @@ var routes = []route{
 	{"POST", "/projects/:id/deploy_tokens", (*Server).createProjectToken},
 	{"GET", "/projects/:id/deploy_tokens/:token_id", (*Server).getProjectToken},
 	{"DELETE", "/projects/:id/deploy_tokens/:token_id", (*Server).deleteProjectToken},
+	{"GET", "/projects/:id/variables", (*Server).listProjectVariables},
+	{"POST", "/projects/:id/variables", (*Server).createProjectVariable},
+	{"GET", "/projects/:id/variables/:key", (*Server).getProjectVariable},
+	{"PUT", "/projects/:id/variables/:key", (*Server).putProjectVariable},
+	{"DELETE", "/projects/:id/variables/:key", (*Server).deleteProjectVariable},
 	{"GET", "/groups/:id", (*Server).getGroup},
 	{"GET", "/groups/:id/projects", (*Server).listGroupProjects},
 	{"GET", "/groups/:id/deploy_tokens", (*Server).listGroupTokens},
 	{"POST", "/groups/:id/deploy_tokens", (*Server).createGroupToken},
 	{"GET", "/groups/:id/deploy_tokens/:token_id", (*Server).getGroupToken},
 	{"DELETE", "/groups/:id/deploy_tokens/:token_id", (*Server).deleteGroupToken},
+	{"GET", "/groups/:id/variables", (*Server).listGroupVariables},
+	{"POST", "/groups/:id/variables", (*Server).createGroupVariable},
+	{"GET", "/groups/:id/variables/:key", (*Server).getGroupVariable},
+	{"PUT", "/groups/:id/variables/:key", (*Server).putGroupVariable},
+	{"DELETE", "/groups/:id/variables/:key", (*Server).deleteGroupVariable},
 }
 
 const apiRoot = "/api/v4"
@@ -182,43 +191,6 @@ func match(method, path string) (*route, map[string]string) {
 		}
 	}
 	return nil, nil
-}
-
-// readParams merges query and body, JSON or form.
-func (x *exchange) readParams() bool {
-	x.params = map[string]any{}
-	for name, values := range x.request.URL.Query() {
-		x.params[name] = values[0]
-	}
-	body, _ := io.ReadAll(x.request.Body)
-	if len(body) == 0 {
-		return true
-	}
-	if strings.HasPrefix(x.request.Header.Get("Content-Type"), "application/json") {
-		var fields map[string]any
-		if json.Unmarshal(body, &fields) != nil {
-			x.json(http.StatusBadRequest, map[string]any{"error": "Problems parsing JSON"})
-			return false
-		}
-		maps.Copy(x.params, fields)
-		return true
-	}
-	form, err := url.ParseQuery(string(body))
-	if err != nil {
-		return true
-	}
-	for name, values := range form {
-		if list, isList := strings.CutSuffix(name, "[]"); isList {
-			items := make([]any, len(values))
-			for i, v := range values {
-				items[i] = v
-			}
-			x.params[list] = items
-		} else {
-			x.params[name] = values[0]
-		}
-	}
-	return true
 }
 
 // authenticate finds the caller. Job tokens are not for these endpoints: with

@@ -128,7 +128,8 @@ func (s *Server) CreateProject(path string, o ProjectOptions) *Project {
 		ID: s.world.nextID(), Path: path, path: path, group: group,
 		visibility:    orElse(o.Visibility, "private"),
 		registryLevel: orElse(o.RegistryAccessLevel, "enabled"),
-		members:       map[int64]Role{}, tokenManagers: map[int64]bool{},
+		buildsLevel:   "enabled", repositoryLevel: "enabled", environmentsLevel: "enabled",
+		members: map[int64]Role{}, tokenManagers: map[int64]bool{},
 		leaveOut: map[string]bool{}, override: map[string]any{},
 	}
 	s.world.projects = append(s.world.projects, p)

@@ -37,11 +37,15 @@ type world struct {
 	jobs         []*Job
 	secrets      []string
 
+	variables []*variableRow
+
 	version          string
 	tokenKeysLeftOut []string
 
 	autoDevOps      bool
 	registryEnabled bool
+	premium         bool
+	variableLimit   int
 	maintenance     bool
 	jobsGetNewest   bool
 	ignoresExpiry   bool
@@ -56,6 +60,7 @@ func newWorld() world {
 	return world{
 		version:         "19.5.0",
 		registryEnabled: true,
+		premium:         true,
 		failedLogins:    map[string][]time.Time{},
 		windows:         map[string]*window{},
 		bannedUntil:     map[string]time.Time{},
@@ -93,6 +98,7 @@ type Group struct {
 	autoDevOps *bool
 	archived   bool
 	members    map[int64]Role
+	variables  []*variableRow
 }
 
 // Project is a project.
@@ -105,6 +111,8 @@ type Project struct {
 	group         *Group
 	visibility    string
 	registryLevel string
+	// The access levels of CI/CD, the repository and environments.
+	buildsLevel, repositoryLevel, environmentsLevel string
 	// record is the project's own Auto DevOps record; nil if it never was saved.
 	record        *autoDevOpsRecord
 	archived      bool
@@ -115,6 +123,7 @@ type Project struct {
 	oldPaths      []string
 	members       map[int64]Role
 	tokenManagers map[int64]bool
+	variables     []*variableRow
 	// leaveOut names keys that the entity lacks, as other versions do.
 	leaveOut map[string]bool
 	override map[string]any
