@@ -103,7 +103,7 @@ func (s *Server) login(username, password string) *login {
 		}
 	}
 	for _, j := range s.world.jobs {
-		if j.Token == password && !j.ended && username == "gitlab-ci-token" {
+		if j.Token == password && j.works() && username == "gitlab-ci-token" {
 			return &login{job: j}
 		}
 	}

@@ -35,6 +35,7 @@ type world struct {
 	projects     []*Project
 	tokens       []*deployToken
 	jobs         []*Job
+	cluster      map[secretKey]clusterSecret
 	secrets      []string
 
 	variables []*variableRow
@@ -61,6 +62,7 @@ func newWorld() world {
 		version:         "19.5.0",
 		registryEnabled: true,
 		premium:         true,
+		cluster:         map[secretKey]clusterSecret{},
 		failedLogins:    map[string][]time.Time{},
 		windows:         map[string]*window{},
 		bannedUntil:     map[string]time.Time{},
@@ -124,6 +126,11 @@ type Project struct {
 	members       map[int64]Role
 	tokenManagers map[int64]bool
 	variables     []*variableRow
+	environments  []*environment
+	deployments   []*deployment
+	// pipelines and deploymentIID count what there ever was.
+	pipelines, deploymentIID int64
+	deploysBackwards         bool
 	// leaveOut names keys that the entity lacks, as other versions do.
 	leaveOut map[string]bool
 	override map[string]any
