@@ -21,8 +21,11 @@ type exchange struct {
 	request *http.Request
 	vars    map[string]string
 	params  map[string]any
+	route   *route
 	user    *User
 	token   *accessToken
+	// job is the caller, if it came with a job's own token to its own project.
+	job *Job
 }
 
 // route is one endpoint. Handlers run with the world locked.
@@ -30,34 +33,8 @@ type route struct {
 	method, pattern string
 
 	handle func(*Server, *exchange)
-}
-
-var routes = []route{
-	{"GET", "/user", (*Server).getUser},
-	{"GET", "/version", (*Server).getVersion},
-	{"GET", "/deploy_tokens", (*Server).listAllTokens},
-	{"GET", "/projects/:id", (*Server).getProject},
-	{"PUT", "/projects/:id", (*Server).putProject},
-	{"GET", "/projects/:id/deploy_tokens", (*Server).listProjectTokens},
-	{"POST", "/projects/:id/deploy_tokens", (*Server).createProjectToken},
-	{"GET", "/projects/:id/deploy_tokens/:token_id", (*Server).getProjectToken},
-	{"DELETE", "/projects/:id/deploy_tokens/:token_id", (*Server).deleteProjectToken},
-	{"GET", "/projects/:id/variables", (*Server).listProjectVariables},
-	{"POST", "/projects/:id/variables", (*Server).createProjectVariable},
-	{"GET", "/projects/:id/variables/:key", (*Server).getProjectVariable},
-	{"PUT", "/projects/:id/variables/:key", (*Server).putProjectVariable},
-	{"DELETE", "/projects/:id/variables/:key", (*Server).deleteProjectVariable},
-	{"GET", "/groups/:id", (*Server).getGroup},
-	{"GET", "/groups/:id/projects", (*Server).listGroupProjects},
-	{"GET", "/groups/:id/deploy_tokens", (*Server).listGroupTokens},
-	{"POST", "/groups/:id/deploy_tokens", (*Server).createGroupToken},
-	{"GET", "/groups/:id/deploy_tokens/:token_id", (*Server).getGroupToken},
-	{"DELETE", "/groups/:id/deploy_tokens/:token_id", (*Server).deleteGroupToken},
-	{"GET", "/groups/:id/variables", (*Server).listGroupVariables},
-	{"POST", "/groups/:id/variables", (*Server).createGroupVariable},
-	{"GET", "/groups/:id/variables/:key", (*Server).getGroupVariable},
-	{"PUT", "/groups/:id/variables/:key", (*Server).putGroupVariable},
-	{"DELETE", "/groups/:id/variables/:key", (*Server).deleteGroupVariable},
+	// jobs says that the endpoint takes the tokens of jobs.
+	jobs bool
 }
 
 const apiRoot = "/api/v4"
@@ -139,7 +116,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, path string, fou
 		(&exchange{ResponseWriter: w, request: r}).text(http.StatusOK, "<html><body>GitLab</body></html>")
 		return
 	}
-	x := &exchange{ResponseWriter: w, request: r, vars: vars}
+	x := &exchange{ResponseWriter: w, request: r, route: found, vars: vars}
 	if s.world.maintenance && r.Method != http.MethodGet && r.Method != http.MethodHead {
 		s.refuseWrite(x)
 		return
@@ -193,9 +170,12 @@ func match(method, path string) (*route, map[string]string) {
 	return nil, nil
 }
 
-// authenticate finds the caller. Job tokens are not for these endpoints: with
+// authenticate finds the caller. Most endpoints do not take the tokens of jobs: with
 // one, a request is anonymous.
 func (s *Server) authenticate(x *exchange) bool {
+	if token := x.request.Header.Get("Job-Token"); token != "" {
+		return s.acceptJob(x, token)
+	}
 	value, isBearer := strings.CutPrefix(x.request.Header.Get("Authorization"), "Bearer ")
 	if !isBearer {
 		value = x.request.Header.Get("Private-Token")

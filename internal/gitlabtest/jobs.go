@@ -95,6 +95,7 @@ func (s *Server) queueJob(p *Project, o JobOptions) *Job {
 		id: s.world.nextID(), iid: p.pipelines, sha: orElse(o.SHA, fmt.Sprintf("%040x", s.world.nextID())), ref: orElse(o.Ref, "main"),
 		user: o.User, createdAt: s.Clock.Now(),
 	}
+	p.pushed = append(p.pushed, commit{made.sha, made.ref})
 	if o.Environment != "" {
 		s.ensureEnvironment(p, o.Environment)
 	}

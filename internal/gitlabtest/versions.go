@@ -14,6 +14,17 @@ var (
 	knowsRaw = release{15, 7}
 	// knowsDescription: descriptions of variables (doc/api/project_level_variables.md).
 	knowsDescription = release{16, 2}
+	// knowsFinishedFilter: finished_after and finished_before of deployments (gitlab!105017,
+	// the version is inferred). Before it, order_by=finished_at was refused.
+	knowsFinishedFilter = release{15, 7}
+	// pairsUpdates: the filters of updated_at need its order (gitlab#328500).
+	pairsUpdates = release{16, 0}
+	// keepsEnvironmentNames: environments cannot be renamed any more (doc/api/environments.md).
+	keepsEnvironmentNames = release{16, 0}
+	// allowsJobTokens: environments and deployments take the tokens of jobs (the same page).
+	allowsJobTokens = release{16, 2}
+	// dropsRefOrder: deployments are not ordered by ref any more (gitlab!127519).
+	dropsRefOrder = release{16, 3}
 	// knowsHidden: hidden and masked_and_hidden (the same page).
 	knowsHidden = release{17, 4}
 	// asksForVariables: the endpoints ask for admin_cicd_variables instead of admin_build

@@ -54,6 +54,7 @@ type world struct {
 	failedLogins    map[string][]time.Time
 	windows         map[string]*window
 	noTotals        bool
+	looseOrder      bool
 	bannedUntil     map[string]time.Time
 }
 
@@ -128,6 +129,7 @@ type Project struct {
 	variables     []*variableRow
 	environments  []*environment
 	deployments   []*deployment
+	pushed        []commit
 	// pipelines and deploymentIID count what there ever was.
 	pipelines, deploymentIID int64
 	deploysBackwards         bool
