@@ -105,7 +105,7 @@ revocations contains {"address": access.address, "why": sprintf("%s is not known
 # The values of last_action. A later version of the provider may have more.
 known_actions := {
 	"none", "mint", "rotate", "take_over", "replace", "start_wind_down", "cancel_wind_down",
-	"withdraw", "end", "drop", "revoke", "retire_orphan",
+	"withdraw", "end", "drop", "revoke", "retire_orphan", "publish", "unpublish",
 }
 
 deny contains msg if {

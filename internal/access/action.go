@@ -32,6 +32,11 @@ const (
 	ActionRevoke Action = "revoke"
 	// ActionRetireOrphan: tokens of an interrupted apply are tracked from now on.
 	ActionRetireOrphan Action = "retire_orphan"
+	// ActionPublish: the credentials of the current token go into CI/CD variables, for the
+	// first time or because the variables have changed.
+	ActionPublish Action = "publish"
+	// ActionUnpublish: the CI/CD variables are removed; the current token stays.
+	ActionUnpublish Action = "unpublish"
 )
 
 // Actions lists every action.
@@ -39,6 +44,7 @@ func Actions() []Action {
 	return []Action{
 		ActionNone, ActionHold, ActionMint, ActionRotate, ActionTakeOver, ActionReplace, ActionStartWindDown,
 		ActionCancelWindDown, ActionWithdraw, ActionEnd, ActionDrop, ActionRevoke, ActionRetireOrphan,
+		ActionPublish, ActionUnpublish,
 	}
 }
 
@@ -81,7 +87,7 @@ func (e Effect) Withdraws() bool { return !e.Mints && e.Current != CurrentStays 
 // Effect is the table of the actions.
 func (a Action) Effect() Effect {
 	switch a {
-	case ActionNone, ActionHold, ActionRevoke, ActionRetireOrphan:
+	case ActionNone, ActionHold, ActionRevoke, ActionRetireOrphan, ActionPublish, ActionUnpublish:
 		return Effect{}
 	case ActionMint:
 		return Effect{Mints: true, EndDate: EndDateCleared}

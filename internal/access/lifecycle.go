@@ -14,10 +14,12 @@ type Policy struct {
 	Keep bool
 	// Changed names the arguments that the current token was not minted with.
 	Changed []string
+	// Scope is the environment scope of the CI/CD variables that hold the credentials; empty
+	// if none should.
+	Scope string
+	// EndRetired makes all retired tokens due: the configuration now asks for no overlap.
+	EndRetired bool
 }
-
-// orphanLifeDays is for how long an orphan without an expiry lives on: half a year.
-const orphanLifeDays = 182
 
 // Decision is what happens to the tokens of a resource.
 type Decision struct {
@@ -30,6 +32,13 @@ type Decision struct {
 	Revoke []int64
 	// Retire lists orphans that are tracked from now on.
 	Retire []Orphan
+	// Publish: the credentials go into CI/CD variables.
+	Publish bool
+	// Unpublish: the CI/CD variables of before are removed.
+	Unpublish bool
+	// unreachable: the variables should hold the new token and cannot, so the old one must
+	// live on in them.
+	unreachable bool
 }
 
 // Changes reports whether the decision does anything.
@@ -57,8 +66,9 @@ func Decide(policy Policy, requirement Requirement, record Record, seen Observat
 	case record.Current != nil:
 		d.Action, d.LastChange = decideNotRequired(policy, requirement, record, seen)
 	}
+	d.decidePublication(policy, record)
 	for _, t := range record.Retired {
-		if seen.passed(t.RevokeAt) {
+		if seen.passed(t.RevokeAt) || policy.EndRetired {
 			d.Revoke = append(d.Revoke, t.ID)
 		}
 	}
@@ -69,6 +79,10 @@ func Decide(policy Policy, requirement Requirement, record Record, seen Observat
 	}
 	switch {
 	case d.Action != ActionNone:
+	case d.Publish:
+		d.Action, d.LastChange = ActionPublish, describePublication(record, policy)
+	case d.Unpublish:
+		d.Action, d.LastChange = ActionUnpublish, "Unpublished: the credentials are no longer in CI/CD variables."
 	case len(d.Retire) > 0:
 		d.Action = ActionRetireOrphan
 	case len(d.Revoke) > 0:
@@ -161,6 +175,13 @@ func (d Decision) Outcome(record Record, at time.Time, schedule Schedule, minted
 	next.Retired = slices.Clone(record.Retired)
 	at = at.UTC()
 	effect := d.Action.Effect()
+	schedule = d.ScheduleOf(record, schedule)
+	for i, t := range next.Retired {
+		// What could not be revoked stays due.
+		if slices.Contains(d.Revoke, t.ID) && at.Before(t.RevokeAt) {
+			next.Retired[i].RevokeAt = at
+		}
+	}
 
 	if old := record.Current; old != nil && effect.Current == CurrentRetires {
 		next.Current = nil
@@ -174,7 +195,7 @@ func (d Decision) Outcome(record Record, at time.Time, schedule Schedule, minted
 		// revoked before its own end.
 		revokeAt := orphan.ExpiresAt
 		if revokeAt.IsZero() {
-			revokeAt = at.AddDate(0, 0, orphanLifeDays)
+			revokeAt = at.AddDate(0, 0, unboundedLifeDays)
 		}
 		next.Retired = append(next.Retired, RetiredToken{
 			ID: orphan.TokenID, Username: orphan.Username, RetiredAt: at, RevokeAt: revokeAt, ExpiresAt: orphan.ExpiresAt, Status: StatusActive,
@@ -197,13 +218,26 @@ func (d Decision) Outcome(record Record, at time.Time, schedule Schedule, minted
 // retire gives a replaced token its overlap. The end of one that was believed dead is not
 // bounded by its expiry: the belief, or a clock, may be wrong.
 func retire(old Token, at time.Time, schedule Schedule, status Status) RetiredToken {
-	expiresAt := old.ExpiresAt
+	end := schedule.OverlapEnd(at, old.ExpiresAt)
 	if status != StatusActive {
-		expiresAt = time.Time{}
+		untilExpiry := schedule.UntilExpiry
+		schedule.UntilExpiry = false
+		overlap := schedule.OverlapEnd(at, time.Time{})
+		if !untilExpiry || overlap.After(end) {
+			end = overlap
+		}
 	}
-	return RetiredToken{
-		ID: old.ID, Username: old.Username, RetiredAt: at, RevokeAt: schedule.OverlapEnd(at, expiresAt), ExpiresAt: old.ExpiresAt, Status: status,
+	return RetiredToken{ID: old.ID, Username: old.Username, RetiredAt: at, RevokeAt: end, ExpiresAt: old.ExpiresAt, Status: status}
+}
+
+// ScheduleOf is the schedule by which the current token retires. One that was ever in CI/CD
+// variables lives until its expiry unless the configuration asks for no overlap at all.
+func (d Decision) ScheduleOf(record Record, s Schedule) Schedule {
+	published := record.Current != nil && record.Current.Published && s.Overlap != 0
+	if published || d.unreachable {
+		s.UntilExpiry = true
 	}
+	return s
 }
 
 // Due lists the tokens to revoke after the outcome: the retired ones that are due, the
@@ -214,7 +248,8 @@ func (d Decision) Due(record Record, schedule Schedule) []int64 {
 		return due
 	}
 	effect := d.Action.Effect()
-	replaced := effect.Mints && effect.Current == CurrentRetires && d.Status != StatusRevoked && schedule.Overlap == 0
+	overlaps := schedule.Overlap != 0 || d.ScheduleOf(record, schedule).UntilExpiry
+	replaced := effect.Mints && effect.Current == CurrentRetires && d.Status != StatusRevoked && !overlaps
 	if replaced || effect.Current == CurrentEnds {
 		due = append(due, record.Current.ID)
 	}

@@ -411,7 +411,8 @@ func TestOutcome(t *testing.T) {
 // forgotten in the table.
 func TestEffect(t *testing.T) {
 	t.Parallel()
-	unchanged := map[access.Action]bool{access.ActionNone: true, access.ActionHold: true, access.ActionRevoke: true, access.ActionRetireOrphan: true}
+	unchanged := map[access.Action]bool{access.ActionNone: true, access.ActionHold: true, access.ActionRevoke: true, access.ActionRetireOrphan: true,
+		access.ActionPublish: true, access.ActionUnpublish: true}
 	for _, action := range access.Actions() {
 		if got := action.Effect() == (access.Effect{}); got != unchanged[action] {
 			t.Errorf("%s does nothing to the current token: %v, want %v", action, got, unchanged[action])

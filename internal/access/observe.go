@@ -36,6 +36,10 @@ type Observation struct {
 	GitLabNamed []int64 `json:"gitlab_named,omitempty"`
 	// Unmanaged lists active tokens of the name that no resource of this provider minted.
 	Unmanaged []int64 `json:"unmanaged,omitempty"`
+	// Injected lists tokens that GitLab gives to jobs and that can do more than pull.
+	Injected []int64 `json:"injected,omitempty"`
+	// Holders are the environments that hold the current token, if it ends without an overlap.
+	Holders []string `json:"holders,omitempty"`
 	// RegistryMissing: GitLab names no registry while the record has a current token.
 	RegistryMissing bool `json:"registry_missing,omitempty"`
 }
@@ -153,6 +157,23 @@ func WithoutGenerated(tokens []DeployToken, projectID int64) []DeployToken {
 	return slices.DeleteFunc(slices.Clone(tokens), func(t DeployToken) bool {
 		return GeneratedUsername(t.Username, projectID)
 	})
+}
+
+// Injected lists the live tokens that GitLab gives to jobs as CI_DEPLOY_USER and
+// CI_DEPLOY_PASSWORD, that are not the record's and that can do more than pull: jobs may use
+// them for it.
+func Injected(now time.Time, record Record, tokens []DeployToken) []int64 {
+	var injected []DeployToken
+	for _, t := range tokens {
+		more := slices.ContainsFunc(t.Scopes, func(scope string) bool { return scope != ScopeReadRegistry })
+		if t.Name == GitLabName && t.Active(now) && more && !record.Owns(t.ID) {
+			injected = append(injected, t)
+		}
+	}
+	if len(injected) == 0 {
+		return nil
+	}
+	return IDs(injected)
 }
 
 // IDs lists the ids of the tokens, in order.

@@ -37,6 +37,11 @@ type Token struct {
 	RotateAt time.Time
 	// SecretKnown is false for an imported token: GitLab shows a secret only once.
 	SecretKnown bool
+	// ForVariables: it was minted to be published in CI/CD variables.
+	ForVariables bool
+	// Published: it may be, or may have been, in CI/CD variables, so that Secrets in clusters
+	// may hold it until their next deployment.
+	Published bool
 }
 
 // RetiredToken has been replaced, or is no longer needed, and is not revoked yet.
@@ -60,6 +65,8 @@ type Record struct {
 	// EndsAt is when a wind-down ends; zero while there is none.
 	EndsAt     time.Time
 	Generation int64
+	// Publication is empty if the credentials are not published in CI/CD variables.
+	Publication Publication
 }
 
 // Owns reports whether the record knows the token.
@@ -95,7 +102,7 @@ func (r Record) Without(id int64) Record {
 func (r Record) Scheduled(s Schedule) Record {
 	if r.Current != nil {
 		current := *r.Current
-		current.RotateAt = s.RotateAt(current.CreatedAt, current.ExpiresAt)
+		current.RotateAt = s.WindowOf(current)
 		r.Current = &current
 	}
 	return r

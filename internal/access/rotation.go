@@ -27,6 +27,8 @@ type Rotation struct {
 	RotateBeforeDays *int64
 	OverlapDays      *int64
 	SpreadDays       *int64
+	// Variables says that the credentials are published in CI/CD variables.
+	Variables bool
 }
 
 // Schedule is the effective rotation: every default filled in and every rule checked.
@@ -41,6 +43,14 @@ type Schedule struct {
 	// Spread is by how many days the window of a project may open earlier than
 	// RotateBefore says; see For.
 	Spread int64
+	// Variables says that tokens are minted to be published in CI/CD variables.
+	Variables bool
+	// OtherWindow is RotateBefore for a token that was minted in the other mode, with or
+	// without CI/CD variables; 0 for the same. So nothing rotates because the mode changes.
+	OtherWindow int64
+	// UntilExpiry lets a retired token live until its own expiry, without an overlap: a Secret
+	// that a deploy job wrote changes only when the next one writes it.
+	UntilExpiry bool
 }
 
 // For is the schedule of one project: its window opens earlier by a number of days
@@ -48,7 +58,11 @@ type Schedule struct {
 // that were minted on one day are not all replaced on one day.
 func (s Schedule) For(projectID int64) Schedule {
 	if s.Spread > 0 && projectID > 0 {
-		s.RotateBefore += projectID % (s.Spread + 1)
+		earlier := projectID % (s.Spread + 1)
+		s.RotateBefore += earlier
+		if s.OtherWindow > 0 {
+			s.OtherWindow += earlier
+		}
 		s.Spread = 0
 	}
 	return s
@@ -63,14 +77,21 @@ type InvalidRotationError struct {
 func (e *InvalidRotationError) Error() string { return e.Attribute + " " + e.Rule }
 
 // NewSchedule fills in the defaults (365 days; a third of the lifetime, at most
-// 30; 7 days, at most the rotation window) and checks the rules. The error is an
-// *InvalidRotationError.
+// 30; 7 days, at most the rotation window) and checks the rules. With CI/CD variables,
+// the default window is half the lifetime, and the only overlap that can be set is 0. The
+// error is an *InvalidRotationError.
 func NewSchedule(r Rotation, permanent bool) (Schedule, error) {
+	if r.Variables && r.OverlapDays != nil && *r.OverlapDays != 0 {
+		return Schedule{}, &InvalidRotationError{
+			"overlap_days",
+			fmt.Sprintf("must be 0 or left out with ci_variables, where a replaced token lives until it expires; got %d", *r.OverlapDays),
+		}
+	}
 	if permanent {
 		return newPermanentSchedule(r)
 	}
 
-	s := Schedule{Lifetime: DefaultExpirationDays}
+	s := Schedule{Lifetime: DefaultExpirationDays, Variables: r.Variables, UntilExpiry: r.Variables && r.OverlapDays == nil}
 	if r.ExpirationDays != nil {
 		s.Lifetime = *r.ExpirationDays
 	}
@@ -81,9 +102,12 @@ func NewSchedule(r Rotation, permanent bool) (Schedule, error) {
 		}
 	}
 
-	s.RotateBefore = defaultRotateBefore(s.Lifetime)
+	s.RotateBefore, s.OtherWindow = defaultRotateBefore(s.Lifetime), s.Lifetime/2
+	if r.Variables {
+		s.RotateBefore, s.OtherWindow = s.OtherWindow, s.RotateBefore
+	}
 	if r.RotateBeforeDays != nil {
-		s.RotateBefore = *r.RotateBeforeDays
+		s.RotateBefore, s.OtherWindow = *r.RotateBeforeDays, 0
 	}
 	if s.RotateBefore < MinRotateBeforeDays || s.RotateBefore >= s.Lifetime {
 		return Schedule{}, &InvalidRotationError{
@@ -132,7 +156,7 @@ func newPermanentSchedule(r Rotation) (Schedule, error) {
 	if r.SpreadDays != nil {
 		return Schedule{}, &InvalidRotationError{"spread_days", "cannot be set for a permanent token"}
 	}
-	s := Schedule{Permanent: true, Overlap: DefaultOverlapDays}
+	s := Schedule{Permanent: true, Overlap: DefaultOverlapDays, Variables: r.Variables, UntilExpiry: r.Variables && r.OverlapDays == nil}
 	if r.OverlapDays != nil {
 		s.Overlap = *r.OverlapDays
 	}
@@ -159,12 +183,22 @@ func (s Schedule) Expiry(mintedAt time.Time) time.Time {
 	return mintedAt.UTC().AddDate(0, 0, int(s.Lifetime)).Truncate(day)
 }
 
-// RotateAt is when the rotation window of a token opens; zero for a token without an expiry.
+// RotateAt is when the rotation window of a token that is minted in the schedule's own mode
+// opens; zero for a token without an expiry.
 func (s Schedule) RotateAt(createdAt, expiresAt time.Time) time.Time {
+	return s.WindowOf(Token{CreatedAt: createdAt, ExpiresAt: expiresAt, ForVariables: s.Variables})
+}
+
+// WindowOf is when the rotation window of the token opens; zero for a token without an expiry.
+func (s Schedule) WindowOf(t Token) time.Time {
+	createdAt, expiresAt := t.CreatedAt, t.ExpiresAt
 	if expiresAt.IsZero() {
 		return time.Time{}
 	}
 	before := s.RotateBefore
+	if s.OtherWindow > 0 && t.ForVariables != s.Variables {
+		before = s.OtherWindow
+	}
 	if s.Permanent {
 		// The token was minted before the configuration asked for permanent ones:
 		// its own lifetime gives the window.
@@ -176,9 +210,24 @@ func (s Schedule) RotateAt(createdAt, expiresAt time.Time) time.Time {
 	return expiresAt.UTC().AddDate(0, 0, -int(before))
 }
 
+// unboundedLifeDays is for how long a token without an expiry lives on where another one
+// would live until its own: half a year, as half of DefaultExpirationDays.
+const unboundedLifeDays = DefaultExpirationDays / 2
+
 // OverlapEnd is when a token that is given up at that time may be revoked: after
-// the overlap, or when it dies by itself.
+// the overlap, or when it dies by itself. With UntilExpiry, only when it dies by itself, and
+// after half a lifetime if it does not.
 func (s Schedule) OverlapEnd(givenUpAt, expiresAt time.Time) time.Time {
+	if s.UntilExpiry && expiresAt.IsZero() {
+		life := s.Lifetime / 2
+		if s.Permanent {
+			life = unboundedLifeDays
+		}
+		return givenUpAt.UTC().AddDate(0, 0, int(life))
+	}
+	if s.UntilExpiry {
+		return expiresAt.UTC()
+	}
 	end := givenUpAt.UTC().AddDate(0, 0, int(s.Overlap))
 	if !expiresAt.IsZero() && expiresAt.Before(end) {
 		return expiresAt.UTC()

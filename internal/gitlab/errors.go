@@ -51,6 +51,10 @@ const (
 	KindUnreadable
 	// KindUnsupported: the GitLab is too old.
 	KindUnsupported
+	// KindVariableNotFound: the project is there and the CI/CD variable is not.
+	KindVariableNotFound
+	// KindConflict: somebody else's CI/CD variable is in the way.
+	KindConflict
 )
 
 // Error is a request that did not succeed. It never holds a secret.
@@ -203,6 +207,8 @@ func sortNotFound(got answer) (Kind, string) {
 	case "404 Not found":
 		// Only this wording, with a small f, speaks of the deploy token.
 		return KindTokenNotFound, ""
+	case "404 Variable Not Found":
+		return KindVariableNotFound, ""
 	case "404 Group Not Found":
 		return KindOther, "The group does not exist, or the token's user cannot see it."
 	case "404 Not Found":

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -127,6 +128,12 @@ type apply struct {
 	requirement access.Requirement
 	// listed is GitLab's list of the project's tokens in this call; nil before it is needed.
 	listed *gitlab.TokenList
+	// variables are the CI/CD variables of the project in this call, if they are needed.
+	variables access.Variables
+	// withdrawnAt is when this call has removed the variables; zero if it has not.
+	withdrawnAt time.Time
+	// uncertain: the new credentials may be published or not, so nothing is revoked.
+	uncertain bool
 }
 
 // asPlanned guards against carrying out anything that no plan has shown.
@@ -259,7 +266,7 @@ func (u *apply) checkArguments(requirement access.Requirement, facts access.Fact
 // carryOut does what was decided.
 func (u *apply) carryOut(a assessment) {
 	u.requirement = a.requirement
-	if !u.knowsTime(a) {
+	if !u.knowsTime(a) || !u.prepareVariables(a) {
 		return
 	}
 	did := done{at: u.gitlab.Now()}
@@ -286,11 +293,17 @@ func (u *apply) carryOut(a assessment) {
 	next := a.outcome(u.plan, u.config, u.prior, &did)
 	u.write(next)
 	record := next.record()
+	if !u.publish(a, &next, record) {
+		return
+	}
 	u.diags.Append(writeOrigin(u.ctx, u.private, u.private, u.gitlab.Root(), known, record)...)
 	if did.minted != nil {
 		// A token that stays keeps its note, so that changed arguments replace it when it
 		// is required again.
 		u.diags.Append(writePrivate(u.ctx, u.private, u.private, mintedWithKey, argumentsOf(next, did.minted.ID))...)
+	}
+	if u.uncertain {
+		return // what is due stays due
 	}
 	u.revoke(a, next, record)
 }

@@ -52,14 +52,14 @@ func assess(project string, plan, config, state model, n notes) (a assessment, d
 			Keep:     plan.OnNotRequired.ValueString() == onNotRequiredKeep,
 		},
 	}
+	a.policy.Scope = plan.publicationScope()
+	a.policy.EndRetired = plan.endsAtOnce() && !state.endsAtOnce() && (a.policy.Scope != "" || record.Current != nil && record.Current.Published)
 	if record.Current != nil {
 		if record.Current.Username == "" {
 			record.Current.Username = n.origin.Tokens[record.Current.ID].Username
 		}
-		mintedWith := n.mintedWith
-		if mintedWith.TokenID != record.Current.ID {
-			mintedWith = argumentsOf(state, record.Current.ID)
-		}
+		mintedWith := n.mintedWithOf(state, record.Current.ID)
+		record.Current.ForVariables = mintedWith.ForVariables
 		next := plan
 		next.Username = nextUsername(config, state)
 		a.policy.Changed = argumentsOf(next, record.Current.ID).differences(mintedWith)
@@ -112,10 +112,22 @@ type tokenArguments struct {
 	Username          string   `json:"username"`
 	Scopes            []string `json:"scopes"`
 	RotateWhenChanged string   `json:"rotate_when_changed"`
+	// ForVariables makes no other token; it tells how early the token rotates.
+	ForVariables bool `json:"for_variables,omitempty"`
+}
+
+// mintedWithOf is what the token was minted with; the state's arguments if nothing is noted.
+func (n notes) mintedWithOf(state model, tokenID int64) tokenArguments {
+	if n.mintedWith.TokenID == tokenID {
+		return n.mintedWith
+	}
+	return argumentsOf(state, tokenID)
 }
 
 func argumentsOf(m model, tokenID int64) tokenArguments {
-	arguments := tokenArguments{TokenID: tokenID, Name: m.Name.ValueString(), Username: m.Username.ValueString()}
+	arguments := tokenArguments{
+		TokenID: tokenID, Name: m.Name.ValueString(), Username: m.Username.ValueString(), ForVariables: !m.CIVariables.IsNull(),
+	}
 	for _, scope := range m.Scopes.Elements() {
 		arguments.Scopes = append(arguments.Scopes, scope.String())
 	}

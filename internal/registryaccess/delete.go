@@ -67,6 +67,9 @@ func (d *deletion) run(ctx context.Context) {
 	if d.state.neverProven() {
 		ids = append(ids, d.withOwnUsername(list, ids)...)
 	}
+	if !d.removeVariables(ctx, ids) {
+		return
+	}
 	tokens := revoker{gitlab: d.gitlab, projectID: projectID, state: d.state, record: d.record, origin: d.origin, list: list}
 	var missing []int64
 	for _, id := range ids {
@@ -88,6 +91,40 @@ func (d *deletion) run(ctx context.Context) {
 		warnMissing(d.diags, d.state, missing)
 	}
 	warnLeftAlone(d.diags, d.state.ProjectPath.ValueString(), d.withOwnUsername(list, ids))
+}
+
+// removeVariables removes the CI/CD variables that hold what this resource has published, before
+// the tokens in them end. It reports whether the destroy can go on.
+func (d *deletion) removeVariables(ctx context.Context, ids []int64) bool {
+	scope := d.state.publicationScope()
+	if scope == "" {
+		return true
+	}
+	projectID, project := d.state.ProjectID.ValueInt64(), d.state.ProjectPath.ValueString()
+	variables, err := d.gitlab.Variables(ctx, projectID)
+	if gitlab.IsKind(err, gitlab.KindForbidden) {
+		warnOutOfReach(d.diags, d.state)
+		return true
+	}
+	summary := "Cannot remove the CI/CD variables of project " + project
+	if err != nil {
+		AddError(d.diags, summary, err)
+		return false
+	}
+	// The object of a failed creation owns the tokens of its username, which no record names.
+	record := d.record
+	for _, id := range ids {
+		if !record.Owns(id) {
+			record.Retired = append(slices.Clone(record.Retired), access.RetiredToken{ID: id})
+		}
+	}
+	own, others := variables.PublishedBy(record, scope, d.state.credentials(d.record))
+	if _, err := d.gitlab.RemoveVariables(ctx, projectID, own); err != nil {
+		AddError(d.diags, summary, err)
+		return false
+	}
+	warnVariablesLeft(d.diags, d.state, others)
+	return true
 }
 
 // listFailed reports why the tokens could not be listed. A project that is gone has none;

@@ -213,5 +213,6 @@ func emptyModel() model {
 		Rotation: types.ObjectNull(rotationType()), RotateWhenChanged: types.MapNull(types.StringType),
 		Timeouts: timeouts.Value{Object: types.ObjectNull(operations)},
 		Facts:    types.ObjectNull(factsType()), RetiredTokens: retiredTokensValue(nil), UnmanagedTokenIDs: IDsValue(nil),
+		CIVariables: types.ObjectNull(ciVariablesType()), EnvironmentsBehind: types.ListNull(environmentType()),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -77,7 +78,8 @@ func warnAction(diags *diag.Diagnostics, project string, a assessment) {
 	why := a.decision.LastChange
 	token := fmt.Sprintf("token %d of %s", current.ID, project)
 	switch a.decision.Action {
-	case access.ActionNone, access.ActionHold, access.ActionMint, access.ActionCancelWindDown, access.ActionRevoke, access.ActionRetireOrphan:
+	case access.ActionNone, access.ActionHold, access.ActionMint, access.ActionCancelWindDown, access.ActionRevoke, access.ActionRetireOrphan,
+		access.ActionPublish, access.ActionUnpublish:
 	case access.ActionReplace:
 		diags.AddWarning("Replacement of "+token, why+" Clusters that hold its credentials cannot pull until they have the new ones. "+describeEnd(a)+describeUntouched(a))
 	case access.ActionDrop:
@@ -91,12 +93,12 @@ func warnAction(diags *diag.Diagnostics, project string, a assessment) {
 		if !current.SecretKnown {
 			stays = "is not published, because its secret is not known; it stays valid"
 		}
-		diags.AddWarning("Wind-down of "+token, fmt.Sprintf("%s Token %d %s for %s. The first apply after that revokes it.",
-			why, current.ID, stays, days(a.policy.Schedule.Overlap)))
+		diags.AddWarning("Wind-down of "+token, fmt.Sprintf("%s Token %d %s %s. The first apply after that revokes it.",
+			why, current.ID, stays, describeOverlap(a)))
 	case access.ActionWithdraw:
 		diags.AddWarning("Withdrawal of "+token, fmt.Sprintf(
-			"%s The Secret becomes empty in this apply. Token %d stays valid for %s, so that pods which still present it can pull; the first apply after that revokes it.%s",
-			why, current.ID, days(a.policy.Schedule.Overlap), describeUntouched(a)))
+			"%s The Secret becomes empty in this apply. Token %d stays valid %s, so that pods which still present it can pull; the first apply after that revokes it.%s",
+			why, current.ID, describeOverlap(a), describeUntouched(a)))
 	case access.ActionEnd:
 		diags.AddWarning("End of "+token, fmt.Sprintf("%s Pods that still use token %d cannot pull after this apply.", why, current.ID))
 	}
@@ -108,12 +110,32 @@ func describeEnd(a assessment) string {
 	switch {
 	case a.decision.Status == access.StatusRevoked:
 		return fmt.Sprintf("Token %d stays in GitLab as a revoked one.", id)
-	case schedule.Overlap == 0 && a.decision.Action.Effect().Mints:
+	case slices.Contains(a.due(), id) && a.decision.Action.Effect().Mints:
 		return fmt.Sprintf("overlap_days is 0: token %d is revoked in this apply, before Secrets are updated. Pulls in between fail.", id)
 	case a.decision.Status != access.StatusActive:
 		return fmt.Sprintf("In case GitLab was wrong, token %d is left alone for %s; the first apply after that deletes it.", id, days(schedule.Overlap))
+	case a.lastsUntilExpiry():
+		return fmt.Sprintf("Token %d stays valid %s, because Secrets in clusters hold it until their next deployment.", id, describeOverlap(a))
 	}
 	return fmt.Sprintf("Token %d stays valid for %s, or until it expires. The first apply after that revokes it.", id, days(schedule.Overlap))
+}
+
+// lastsUntilExpiry reports whether the current token retires until its own expiry.
+func (a assessment) lastsUntilExpiry() bool {
+	return a.decision.ScheduleOf(a.record, a.policy.Schedule).UntilExpiry
+}
+
+// describeOverlap says how long the current token stays valid once it retires.
+func describeOverlap(a assessment) string {
+	schedule := a.decision.ScheduleOf(a.record, a.policy.Schedule)
+	switch expiresAt := a.record.Current.ExpiresAt; {
+	case !schedule.UntilExpiry:
+		return "for " + days(schedule.Overlap)
+	case expiresAt.IsZero():
+		return "for half a lifetime"
+	default:
+		return "until it expires on " + expiresAt.UTC().Format(time.DateOnly)
+	}
 }
 
 // describeUntouched: a plan that retires a token shows the whole list as changing.

@@ -29,6 +29,7 @@ type model struct {
 	RotateWhenChanged   types.Map      `tfsdk:"rotate_when_changed"`
 	OnNotRequired       types.String   `tfsdk:"on_not_required"`
 	Verify              types.Bool     `tfsdk:"verify"`
+	CIVariables         types.Object   `tfsdk:"ci_variables"`
 	Timeouts            timeouts.Value `tfsdk:"timeouts"`
 
 	ID                types.String      `tfsdk:"id"`
@@ -54,11 +55,21 @@ type model struct {
 	TokenStatus       types.String      `tfsdk:"token_status"`
 	RetiredTokens     types.List        `tfsdk:"retired_tokens"`
 	UnmanagedTokenIDs types.List        `tfsdk:"unmanaged_token_ids"`
+
+	CIStatus           types.String      `tfsdk:"ci_status"`
+	PublishedAt        timetypes.RFC3339 `tfsdk:"published_at"`
+	EnvironmentsBehind types.List        `tfsdk:"environments_behind"`
 }
 
 // The types of nested attributes are the schema's.
 func rotationType() map[string]attr.Type { return resourceCodec().attributeTypes("rotation") }
 func factsType() map[string]attr.Type    { return resourceCodec().attributeTypes("facts") }
+func ciVariablesType() map[string]attr.Type {
+	return resourceCodec().attributeTypes("ci_variables")
+}
+func environmentType() types.ObjectType {
+	return types.ObjectType{AttrTypes: resourceCodec().attributeTypes("environments_behind")}
+}
 func retiredTokenType() types.ObjectType {
 	return types.ObjectType{AttrTypes: resourceCodec().attributeTypes("retired_tokens")}
 }
@@ -147,9 +158,10 @@ func (m model) overrides() access.Overrides {
 
 // rotation returns the rotation argument; false if part of it is unknown.
 func (m model) rotation() (rotation access.Rotation, known bool) {
-	if m.Rotation.IsUnknown() || m.Permanent.IsUnknown() {
+	if m.Rotation.IsUnknown() || m.Permanent.IsUnknown() || m.CIVariables.IsUnknown() {
 		return access.Rotation{}, false
 	}
+	rotation.Variables = !m.CIVariables.IsNull()
 	attributes := m.Rotation.Attributes()
 	for name, into := range map[string]**int64{
 		"expiration_days": &rotation.ExpirationDays, "rotate_before_days": &rotation.RotateBeforeDays,
@@ -162,6 +174,40 @@ func (m model) rotation() (rotation access.Rotation, known bool) {
 		*into = arguments.Days(value)
 	}
 	return rotation, true
+}
+
+// publicationScope is the environment scope in which ci_variables publishes; empty without it.
+func (m model) publicationScope() string {
+	if m.CIVariables.IsNull() {
+		return ""
+	}
+	if scope := nested(m.CIVariables.Attributes()).text("environment_scope"); scope != "" {
+		return scope
+	}
+	return access.DefaultScope
+}
+
+// overwrites reports whether variables of somebody else may be taken.
+func (m model) overwrites() bool {
+	return nested(m.CIVariables.Attributes()).flag("overwrite").ValueBool()
+}
+
+// endsAtOnce reports whether the configuration asks for no overlap.
+func (m model) endsAtOnce() bool {
+	rotation, known := m.rotation()
+	return known && rotation.OverlapDays != nil && *rotation.OverlapDays == 0
+}
+
+// credentials are the ones that are published now.
+func (m model) credentials(record access.Record) access.Credentials {
+	c := access.Credentials{Username: m.Username.ValueString(), Secret: access.Secret(m.Token.ValueString())}
+	if record.Current != nil {
+		c.TokenID = record.Current.ID
+		if record.Current.Username != "" {
+			c.Username = record.Current.Username
+		}
+	}
+	return c
 }
 
 func (m model) scopes() []string {
@@ -186,7 +232,11 @@ func (m model) record() access.Record {
 			ExpiresAt:   timeOf(m.ExpiresAt),
 			RotateAt:    timeOf(m.RotateAt),
 			SecretKnown: !m.Token.IsNull(),
+			Published:   !m.CIVariables.IsNull() || !m.PublishedAt.IsNull(),
 		}
+	}
+	record.Publication = access.Publication{
+		Scope: m.publicationScope(), At: timeOf(m.PublishedAt), Status: access.CIStatus(m.CIStatus.ValueString()),
 	}
 	for _, element := range m.RetiredTokens.Elements() {
 		object, _ := element.(types.Object)
@@ -227,6 +277,33 @@ func retiredTokensValue(retired []access.RetiredToken) types.List {
 	return types.ListValueMust(typ, elements)
 }
 
+func environmentsValue(environments []access.EnvironmentState) types.List {
+	typ := environmentType()
+	elements := make([]attr.Value, 0, len(environments))
+	for _, e := range environments {
+		elements = append(elements, types.ObjectValueMust(typ.AttrTypes, map[string]attr.Value{
+			"name":        types.StringValue(e.Name),
+			"deployed_at": TimeValue(e.DeployedAt),
+			"holds":       types.StringValue(string(e.Holds)),
+			"until":       TimeValue(e.Until),
+		}))
+	}
+	return types.ListValueMust(typ, elements)
+}
+
+// environmentsBehind reads the list back.
+func (m model) environmentsBehind() []access.EnvironmentState {
+	var environments []access.EnvironmentState
+	for _, element := range m.EnvironmentsBehind.Elements() {
+		object, _ := element.(types.Object)
+		e := nested(object.Attributes())
+		environments = append(environments, access.EnvironmentState{
+			Name: e.text("name"), DeployedAt: e.time("deployed_at"), Holds: access.Holding(e.text("holds")), Until: e.time("until"),
+		})
+	}
+	return environments
+}
+
 // IDsValue is a list of ids.
 func IDsValue(ids []int64) types.List {
 	elements := make([]attr.Value, 0, len(ids))
@@ -244,4 +321,5 @@ func (m *model) copyComputed(from model) {
 	m.Visibility, m.RegistryAccessLevel, m.AutoDevOpsEnabled = arguments.Visibility, arguments.RegistryAccessLevel, arguments.AutoDevOpsEnabled
 	m.Rotation, m.Permanent, m.RotateWhenChanged = arguments.Rotation, arguments.Permanent, arguments.RotateWhenChanged
 	m.OnNotRequired, m.Verify, m.Timeouts = arguments.OnNotRequired, arguments.Verify, arguments.Timeouts
+	m.CIVariables = arguments.CIVariables
 }

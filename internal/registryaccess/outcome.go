@@ -56,6 +56,7 @@ func (a assessment) outcome(plan, config, state model, did *done) model {
 	} else {
 		a.settleTokens(&next, state, *did)
 	}
+	a.setPublication(&next, state, did == nil)
 	next.setRevision()
 	return next
 }
@@ -107,19 +108,19 @@ func (a assessment) plannedRetired(m *model, state model) types.List {
 }
 
 // revocationsMustSucceed reports whether a failed revocation fails the apply. It must not
-// where the published credentials change: after an error, Terraform does not update the
+// where the published credentials change, or a publication may be uncertain: after an error, Terraform does not update the
 // Secret, which then keeps what is revoked next. An end revokes what is published, so
 // nothing has changed if that fails.
 func (a assessment) revocationsMustSucceed(next, state model) bool {
 	return a.decision.Action == access.ActionEnd ||
-		!next.DockerConfigJSON.IsUnknown() && next.DockerConfigJSON.Equal(state.DockerConfigJSON)
+		!a.decision.Publish && !next.DockerConfigJSON.IsUnknown() && next.DockerConfigJSON.Equal(state.DockerConfigJSON)
 }
 
 // settleTokens writes what the decision has made of the tokens.
 func (a assessment) settleTokens(m *model, state model, did done) {
 	decision := a.decision
 	decision.Retire = slices.Concat(decision.Retire, did.orphans)
-	record := decision.Outcome(a.record, did.at, a.policy.Schedule, tokenOf(did.minted))
+	record := decision.Outcome(a.record, did.at, a.policy.Schedule, tokenOf(did.minted, a.policy.Scope != ""))
 	m.setRecord(record)
 	switch {
 	case did.minted != nil:
@@ -146,11 +147,11 @@ func (a assessment) renderCredentials(m *model, state model) {
 }
 
 // tokenOf is the record's view of a fresh token.
-func tokenOf(minted *gitlab.Minted) *access.Token {
+func tokenOf(minted *gitlab.Minted, forVariables bool) *access.Token {
 	if minted == nil {
 		return nil
 	}
-	return &access.Token{ID: minted.ID, CreatedAt: minted.CreatedAt, ExpiresAt: minted.ExpiresAt, SecretKnown: true}
+	return &access.Token{ID: minted.ID, CreatedAt: minted.CreatedAt, ExpiresAt: minted.ExpiresAt, SecretKnown: true, ForVariables: forVariables}
 }
 
 // publish hands out the credentials.

@@ -97,6 +97,9 @@ func (r *Resource) planCreate(ctx context.Context, plan, config model, known boo
 		return
 	}
 	logDecision(ctx, "plan of a creation", found.project.Path, a)
+	if !r.planPublication(ctx, plan, state, a, found.list.Tokens, &resp.Diagnostics) {
+		return
+	}
 	p.setOutcome(config, a.outcome(plan, config, state, nil))
 	unmanaged := access.Unmanaged(r.gitlab.Now(), a.record, access.Sighting{Tokens: found.list.Tokens}, plan.Name.ValueString(), "", "")
 	warnAtCreation(&resp.Diagnostics, plan, a, found, unmanaged)
@@ -179,6 +182,9 @@ func (r *Resource) planUpdate(ctx context.Context, plan, config, state model, re
 		quiet = !a.decision.Changes()
 	}
 	logDecision(ctx, "plan", state.ProjectPath.ValueString(), a)
+	if !r.planPublication(ctx, plan, state, a, nil, &resp.Diagnostics) {
+		return
+	}
 	p.setOutcome(config, next)
 	warnAtUpdate(&resp.Diagnostics, plan, state, a, !quiet)
 }
@@ -220,6 +226,7 @@ func unknownOutcome(config, state model) model {
 	later := timetypes.NewRFC3339Unknown()
 	m.CreatedAt, m.ExpiresAt, m.RotateAt, m.EndsAt = later, later, later, later
 	m.RetiredTokens = types.ListUnknown(retiredTokenType())
+	m.CIStatus, m.PublishedAt, m.EnvironmentsBehind = types.StringUnknown(), later, types.ListUnknown(environmentType())
 	m.Username = nextUsername(config, state)
 	return m
 }
@@ -232,7 +239,8 @@ func (m model) outcomeAttributes() map[string]attr.Value {
 		"token_id": m.TokenID, "token_status": m.TokenStatus, "token": m.Token,
 		"docker_config_json": m.DockerConfigJSON, "docker_config_revision": m.Revision,
 		"created_at": m.CreatedAt, "expires_at": m.ExpiresAt, "rotate_at": m.RotateAt, "ends_at": m.EndsAt,
-		"retired_tokens": m.RetiredTokens,
+		"retired_tokens": m.RetiredTokens, "ci_status": m.CIStatus, "published_at": m.PublishedAt,
+		"environments_behind": m.EnvironmentsBehind,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 
@@ -28,6 +29,8 @@ const (
 	mintedWithKey = "minted_with"
 	// usernameKey holds the username that an import has chosen for the take-over.
 	usernameKey = "username"
+	// historyKey holds a history.
+	historyKey = "published"
 	// legacyVerdictsKey held what 0.1.0 observed. It is removed.
 	legacyVerdictsKey = "verdicts"
 )
@@ -62,11 +65,35 @@ type mark struct {
 
 func markOf(t access.DeployToken) mark { return mark{Name: t.Name, Username: t.Username} }
 
+// history is what was published in CI/CD variables, and when.
+type history struct {
+	Version int `json:"version"`
+	// Published are the publications of tokens that may still live, oldest first.
+	Published []access.PublishedToken `json:"published,omitempty"`
+	// Complete: before the first of them, jobs got what GitLab injects.
+	Complete      bool      `json:"complete,omitempty"`
+	RepublishedAt time.Time `json:"republished_at,omitzero"`
+}
+
+// maxPublications bounds a history.
+const maxPublications = 20
+
+// with adds a publication.
+func (h history) with(p access.PublishedToken) history {
+	h.Published = append(slices.Clone(h.Published), p)
+	if over := len(h.Published) - maxPublications; over > 0 {
+		h.Published, h.Complete = h.Published[over:], false
+	}
+	h.RepublishedAt = time.Time{}
+	return h
+}
+
 // notes is everything in the private state.
 type notes struct {
 	observed   access.Observation
 	origin     origin
 	mintedWith tokenArguments
+	history    history
 	// username is empty if no import has chosen one.
 	username string
 }
@@ -75,10 +102,11 @@ func readNotes(ctx context.Context, private privateData) (n notes, diags diag.Di
 	var observed observation
 	for key, target := range map[string]any{
 		observedKey: &observed, originKey: &n.origin, mintedWithKey: &n.mintedWith, usernameKey: &n.username,
+		historyKey: &n.history,
 	} {
 		raw, more := private.GetKey(ctx, key)
 		diags.Append(more...)
-		if len(raw) == 0 || (key == observedKey || key == originKey) && versionOf(raw) != privateVersion {
+		if len(raw) == 0 || (key == observedKey || key == originKey || key == historyKey) && versionOf(raw) != privateVersion {
 			continue
 		}
 		if err := json.Unmarshal(raw, target); err != nil {
@@ -113,6 +141,12 @@ func writeOrigin(ctx context.Context, old, private privateData, gitlab string, k
 	ids := record.TokenIDs()
 	maps.DeleteFunc(o.Tokens, func(id int64, _ mark) bool { return !slices.Contains(ids, id) })
 	return writePrivate(ctx, old, private, originKey, o)
+}
+
+// writeHistory stores what was published.
+func writeHistory(ctx context.Context, private privateData, h history) diag.Diagnostics {
+	h.Version = privateVersion
+	return writePrivate(ctx, private, private, historyKey, h)
 }
 
 // writePrivate writes a key only if its value changes: drift checks compare

@@ -67,6 +67,9 @@ func readState(ctx context.Context, client *gitlab.Client, state model, old, pri
 	if diags.HasError() {
 		return state, readFailed
 	}
+	if record.Current != nil {
+		record.Current.ForVariables = n.mintedWithOf(state, record.Current.ID).ForVariables
+	}
 	refresh := refresh{gitlab: client, state: state, record: record, notes: n, diags: diags}
 	gone, err := refresh.run(ctx)
 	warnPrefetch(diags, client.PrefetchFailures())
@@ -93,6 +96,9 @@ type refresh struct {
 
 	observed access.Observation
 	marks    map[int64]mark
+	// variables are read if the state publishes in them.
+	variables    access.Variables
+	variablesErr error
 }
 
 // run reads the project and its tokens. It reports whether the project is gone.
@@ -100,6 +106,9 @@ func (r *refresh) run(ctx context.Context) (gone bool, err error) {
 	project, list, gone, err := r.readProjectAndTokens(ctx)
 	if err != nil {
 		return false, err
+	}
+	if !gone && r.variablesErr != nil && !gitlab.IsKind(r.variablesErr, gitlab.KindForbidden) {
+		return false, r.variablesErr
 	}
 	if err = r.checkOrigin(project, list.Tokens, gone); err != nil || gone {
 		return gone, err
@@ -118,6 +127,7 @@ func (r *refresh) run(ctx context.Context) (gone bool, err error) {
 	if r.record.Current != nil {
 		warnInvalid(r.diags, r.state.ProjectPath.ValueString(), *r.record.Current, r.observed)
 	}
+	r.updatePublication(ctx, seen.Tokens)
 	r.warnPath(ctx)
 	return false, nil
 }
@@ -152,6 +162,10 @@ func (r *refresh) update(project gitlab.Project, seen access.Sighting) {
 	r.state.UnmanagedTokenIDs = IDsValue(access.IDs(unmanaged))
 	observed.Unmanaged = access.IDs(access.WithoutGenerated(unmanaged, projectID))
 	observed.RegistryMissing = registryMissing
+	if r.state.publicationScope() == "" {
+		// Only the plan that adds ci_variables needs it.
+		observed.Injected = access.Injected(now, r.record, seen.Tokens)
+	}
 	r.observed = observed
 	r.state.TokenStatus = types.StringNull()
 	if r.record.Current != nil {
@@ -185,13 +199,16 @@ func (r *refresh) updateExpiry(seen access.Sighting) {
 	r.state.ExpiresAt, r.state.RotateAt = TimeValue(row.ExpiresAt), TimeValue(r.record.Current.RotateAt)
 }
 
-// readProjectAndTokens asks for the project and its tokens side by side. The project is
+// readProjectAndTokens asks for the project, its tokens and its variables side by side. The project is
 // gone only if both requests get its 404; one 404 alone is an error.
 func (r *refresh) readProjectAndTokens(ctx context.Context) (project gitlab.Project, list gitlab.TokenList, gone bool, err error) {
 	projectID := r.state.ProjectID.ValueInt64()
 	var projectErr, tokensErr error
 	var side sync.WaitGroup
 	side.Go(func() { list, tokensErr = r.gitlab.DeployTokens(ctx, projectID) })
+	if r.state.publicationScope() != "" {
+		side.Go(func() { r.variables, r.variablesErr = r.gitlab.Variables(ctx, projectID) })
+	}
 	project, projectErr = r.gitlab.ProjectOnce(ctx, fmt.Sprint(projectID), r.state.ProjectPath.ValueString())
 	side.Wait()
 

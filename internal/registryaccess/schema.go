@@ -68,7 +68,7 @@ const schemaVersion = 0
 func (r *Resource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	attributes := map[string]schema.Attribute{}
 	for _, group := range []map[string]schema.Attribute{
-		argumentAttributes(), policyAttributes(), projectAttributes(), requirementAttributes(), tokenAttributes(),
+		argumentAttributes(), policyAttributes(), projectAttributes(), requirementAttributes(), tokenAttributes(), publicationAttributes(),
 	} {
 		maps.Copy(attributes, group)
 	}

@@ -35,6 +35,9 @@ mock_resource "autodevops_registry_access" {
     reason      = "auto_devops_private"
     explanation = "Auto DevOps deploys a private project, whose images cannot be pulled once the deploy job has ended."
 
+    ci_status    = "published"
+    published_at = "2026-01-15T10:00:01Z"
+
     username               = "autodevops-7-mockmock"
     token_id               = 42
     token                  = "mock-token"

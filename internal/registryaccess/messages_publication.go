@@ -1,0 +1,204 @@
+package registryaccess
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+
+	"github.com/autodevops/terraform-provider-autodevops/internal/access"
+	"github.com/autodevops/terraform-provider-autodevops/internal/gitlab"
+)
+
+// Sentences about CI/CD variables and environments. No value of a variable is in any of them.
+
+// destroyStillWorks ends an error that would otherwise block a resource for good.
+const destroyStillWorks = " To destroy the resource all the same, use -refresh=false."
+
+// addVariablesError reports that the variables could not be read or written.
+func addVariablesError(diags *diag.Diagnostics, summary string, err error) {
+	detail := DescribeError(err)
+	if gitlab.IsKind(err, gitlab.KindForbidden) {
+		detail = fmt.Sprintf("GitLab refuses access to the project's CI/CD variables: %s.\n\n"+
+			"Either CI/CD is off for the project, or the provider's user is below the Maintainer role. Switch CI/CD on, raise the role, or leave ci_variables out.",
+			strings.TrimPrefix(err.Error(), "could not "))
+	}
+	diags.AddAttributeError(path.Root("ci_variables"), summary, detail+destroyStillWorks)
+}
+
+func addTaken(diags *diag.Diagnostics, state model, taken access.Variables) {
+	diags.AddAttributeError(path.Root("ci_variables"), "CI/CD variables of project "+state.ProjectPath.ValueString()+" are taken", fmt.Sprintf(
+		"Somebody else has made %s. Jobs use what is in there now. Nothing was changed.\n\n"+
+			"Remove the variables in GitLab, or set overwrite = true in ci_variables to replace their values. A replaced value is lost.",
+		listVariables(taken))+destroyStillWorks)
+}
+
+func addHidden(diags *diag.Diagnostics, state model, scope string) {
+	diags.AddAttributeError(path.Root("ci_variables"), "A hidden CI/CD variable of project "+state.ProjectPath.ValueString()+" is in the way", fmt.Sprintf(
+		"The project has a hidden variable %s or %s with the environment scope %q. GitLab does not show its value, so it could not be put back if the publication failed; "+
+			"overwrite does not apply to it. Nothing was changed.\n\nRemove the variable in GitLab.", access.UserVariable, access.PasswordVariable, scope)+destroyStillWorks)
+}
+
+func addOutranked(diags *diag.Diagnostics, state model, scope string, outranking access.Variables) {
+	diags.AddAttributeError(path.Root("ci_variables"), "CI/CD variables of project "+state.ProjectPath.ValueString()+" would be shadowed", fmt.Sprintf(
+		"%s would win over variables with the environment scope %q for some environments: their jobs would not get these credentials. Nothing was changed.\n\n"+
+			"Remove them in GitLab. This provider does not touch variables of other scopes.", listVariables(outranking), scope)+destroyStillWorks)
+}
+
+func listVariables(variables access.Variables) string {
+	parts := make([]string, 0, len(variables))
+	for _, v := range variables {
+		parts = append(parts, v.String())
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, " and ")
+}
+
+// warnTakeOver is about variables that the plan replaces.
+func warnTakeOver(diags *diag.Diagnostics, plan, state model, variables access.Variables) {
+	scope := plan.publicationScope()
+	at := variables.At(scope)
+	if len(at) == 0 {
+		return
+	}
+	project := state.ProjectPath.ValueString()
+	if variables.OwnUser(scope, state.Username.ValueString(), state.ProjectID.ValueInt64()) {
+		diags.AddAttributeWarning(path.Root("ci_variables"), "Take-over of CI/CD variables of "+project, fmt.Sprintf(
+			"%s were published by an autodevops_registry_access: by the object that this plan replaces, by another state, or by a run that was interrupted. "+
+				"They get the credentials of this resource. Environments that were deployed before count as behind.", listVariables(at)))
+		return
+	}
+	diags.AddAttributeWarning(path.Root("ci_variables"), "Overwriting CI/CD variables of "+project, fmt.Sprintf(
+		"%s were made by somebody else. overwrite is true, so their values are replaced and lost.", listVariables(at)))
+}
+
+// warnInjected: jobs may use more than registry access from the variables that GitLab injects.
+func warnInjected(diags *diag.Diagnostics, project string, ids []int64) {
+	if len(ids) > 0 {
+		diags.AddAttributeWarning(path.Root("ci_variables"), fmt.Sprintf("Jobs of %s no longer get token %s", project, listIDs(ids)), fmt.Sprintf(
+			"GitLab gives the deploy token named %q to jobs as %s and %s, and this one can do more than pull images. "+
+				"The variables win over it. A job that clones or pushes with it fails.", access.GitLabName, access.UserVariable, access.PasswordVariable))
+	}
+}
+
+// warnPublication says what a plan does to the CI/CD variables.
+func warnPublication(diags *diag.Diagnostics, plan, state model, a assessment) {
+	project := state.ProjectPath.ValueString()
+	mints := a.decision.Action.Effect().Mints
+	if scope := plan.publicationScope(); a.decision.Publish && a.policy.Begins(a.record) && scope != access.DefaultScope {
+		diags.AddAttributeWarning(path.Root("ci_variables").AtName("environment_scope"), "Not all environments of "+project+" get the credentials", fmt.Sprintf(
+			"Only jobs of environments that match %q get them. Environments that share a namespace share one Secret, and the job of one that does not match overwrites it with other credentials.", scope))
+	}
+	if a.republishes() {
+		diags.AddWarning("Republication in CI/CD variables of "+project, a.decision.LastChange+
+			" Jobs that ran in between may have written other credentials: environments that were deployed meanwhile count as behind.")
+	}
+	if mints && a.decision.Publish && !a.policy.Begins(a.record) && slices.Contains(a.policy.Changed, "username") {
+		diags.AddAttributeWarning(path.Root("username"), "Jobs of "+project+" can get a mixed pair", "Username and token are two variables. "+
+			"A job that starts between the two writes gets the new username with the old token, which pulls nothing. Run the deploy job of an environment again if its deployment falls into this apply.")
+	}
+	if mints && a.policy.Scope != "" && !a.decision.Publish {
+		diags.AddWarning("CI/CD variables of "+project+" stay as they are", "GitLab refuses access to the CI/CD variables: CI/CD is off for the project. "+
+			"They keep the old token, which lives until it expires. The first apply after CI/CD is on again publishes the new one.")
+	}
+	if a.decision.Unpublish && a.policy.Scope == "" {
+		diags.AddAttributeWarning(path.Root("ci_variables"), "Removal of CI/CD variables of "+project,
+			"The next deployment of an environment writes the token of its own job, which ends with the job. The token of this resource stays valid until it expires.")
+	}
+	warnCutOff(diags, project, state, a)
+}
+
+// warnCutOff names the environments that lose their pull without an overlap.
+func warnCutOff(diags *diag.Diagnostics, project string, state model, a assessment) {
+	var names []string
+	if mints := a.decision.Action.Effect().Mints; mints && a.record.Current != nil && slices.Contains(a.due(), a.record.Current.ID) {
+		names = append(names, a.observed.Holders...)
+	}
+	if len(a.decision.Revoke) > 0 {
+		for _, e := range state.environmentsBehind() {
+			if e.Holds == access.HoldsRetired {
+				names = append(names, e.Name)
+			}
+		}
+	}
+	if len(names) > 0 && a.policy.Scope != "" {
+		diags.AddWarning("Environments of "+project+" that cannot pull after this apply: "+strings.Join(names, ", "),
+			"Their Secrets hold a token that this apply revokes, until their deploy jobs run again.")
+	}
+}
+
+// warnStatus is about variables that are not as they should be and that no apply repairs. It
+// does not wait for a change: nothing else in a steady plan says it.
+func warnStatus(diags *diag.Diagnostics, state model, status access.CIStatus, outranking access.Variables) {
+	project := state.ProjectPath.ValueString()
+	switch status {
+	case access.CIPublished, access.CIMissing, access.CIChanged, access.CIUnverifiable:
+	case access.CIShadowed:
+		diags.AddAttributeWarning(path.Root("ci_variables"), "CI/CD variables of "+project+" are shadowed", fmt.Sprintf(
+			"%s win for some environments: their jobs do not get these credentials. Remove them in GitLab.", listVariables(outranking)))
+	case access.CIUnreachable:
+		diags.AddAttributeWarning(path.Root("ci_variables"), "CI/CD variables of "+project+" are out of reach",
+			"GitLab refuses access to them: CI/CD is off for the project, or the provider's user is below the Maintainer role. The token is rotated, and published when access is back.")
+	}
+}
+
+// warnOutOfReach: variables should be removed, and GitLab refuses access to them.
+func warnOutOfReach(diags *diag.Diagnostics, state model) {
+	diags.AddWarning("CI/CD variables of "+state.ProjectPath.ValueString()+" could not be removed", fmt.Sprintf(
+		"GitLab refuses access to them: CI/CD is off for the project. Remove %s and %s (environment scope %q) before it is switched on again: jobs would get a token that no longer pulls.",
+		access.UserVariable, access.PasswordVariable, state.publicationScope()))
+}
+
+// warnVariablesLeft names variables that a removal leaves behind.
+func warnVariablesLeft(diags *diag.Diagnostics, state model, left access.Variables) {
+	if len(left) > 0 {
+		diags.AddWarning("CI/CD variables of "+state.ProjectPath.ValueString()+" are left alone", fmt.Sprintf(
+			"%s do not hold what this resource has published, so somebody else has written them.", listVariables(left)))
+	}
+}
+
+func warnUncertain(diags *diag.Diagnostics, project string, tokenID int64, err error) {
+	diags.AddWarning(fmt.Sprintf("Token %d of %s may not be published", tokenID, project), DescribeError(err)+
+		"\n\nGitLab has not confirmed the CI/CD variables. The token is in the state and nothing was revoked. The next apply publishes it again.")
+}
+
+// soon is how long before an environment loses its pull a plan says so.
+const soon = 30 * 24 * time.Hour
+
+// warnEnvironments names environments that lose their pull soon, or have lost it. It does not
+// wait for a change: only a deployment helps, not an apply.
+func warnEnvironments(diags *diag.Diagnostics, state model, behind []access.EnvironmentState, now time.Time) {
+	project := state.ProjectPath.ValueString()
+	for _, e := range behind {
+		if e.Until.IsZero() || e.Until.After(now.Add(soon)) {
+			continue
+		}
+		name := e.Name + " of " + project
+		summary := fmt.Sprintf("%s pulls until %s", name, e.Until.UTC().Format(time.DateOnly))
+		if !e.Until.After(now) {
+			summary = name + " cannot pull"
+		}
+		diags.AddWarning(summary, fmt.Sprintf("Its Secret holds %s. Run its deploy job once.", describeHolding(e.Holds, e.Until, now)))
+	}
+}
+
+func describeHolding(holds access.Holding, until, now time.Time) string {
+	switch holds {
+	case access.HoldsJobToken:
+		return "the token of a deploy job that has ended"
+	case access.HoldsRetired, access.HoldsGitLabToken:
+	case access.HoldsCurrent, access.HoldsNone, access.HoldsUnknown:
+		return "other credentials than those that are published"
+	}
+	what := "a token that was replaced"
+	if holds == access.HoldsGitLabToken {
+		what = "the deploy token that GitLab made"
+	}
+	if until.After(now) {
+		return fmt.Sprintf("%s, which ends on %s", what, until.UTC().Format(time.DateOnly))
+	}
+	return fmt.Sprintf("%s, which ended on %s", what, until.UTC().Format(time.DateOnly))
+}
