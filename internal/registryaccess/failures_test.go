@@ -2,6 +2,7 @@ package registryaccess_test
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -23,6 +24,8 @@ type operation struct {
 	// prepare brings driver and GitLab to where the next apply does it.
 	prepare func(d *driver)
 	destroy bool
+	// unpublishes: the variables are meant to be removed.
+	unpublishes bool
 }
 
 func operations() []operation {
@@ -78,6 +81,43 @@ func operations() []operation {
 	}
 }
 
+// publications are the operations that change CI/CD variables.
+func publications() []operation {
+	published := func(d *driver) { d.mustApply(variables()) }
+	return []operation{
+		{name: "create published", args: variables(), prepare: func(*driver) {}},
+		{name: "rotate published", args: variables(), prepare: func(d *driver) { published(d); d.gitlab.Clock.AdvanceDays(200) }},
+		{name: "rotate published without overlap", args: variables(arguments{"rotation": arguments{"overlap_days": 0}}), prepare: func(d *driver) {
+			published(d)
+			d.gitlab.Clock.AdvanceDays(200)
+		}},
+		{name: "begin", args: variables(), prepare: func(d *driver) { d.mustApply(nil) }},
+		{name: "stop", unpublishes: true, prepare: published},
+		{name: "repair", args: variables(), prepare: func(d *driver) {
+			published(d)
+			d.gitlab.DeleteVariable(d.project, passwordKey, "*")
+		}},
+		{name: "replace a hidden one", args: variables(), prepare: func(d *driver) {
+			published(d)
+			d.gitlab.SetVariable(d.project, gitlabtest.Variable{Key: passwordKey, Value: "a-hidden-value", Hidden: true, Masked: true})
+		}},
+		{name: "another scope", args: arguments{"ci_variables": arguments{"environment_scope": "production"}}, prepare: published},
+		{name: "another username", args: variables(arguments{"username": "deployer"}), prepare: published},
+		{name: "withdraw published", unpublishes: true, args: variables(), prepare: func(d *driver) { published(d); d.gitlab.SetVisibility(d.project, "public") }},
+		{name: "end published", unpublishes: true, args: variables(), prepare: func(d *driver) {
+			published(d)
+			d.gitlab.SetGroupAutoDevOps(d.group, gitlabtest.False)
+			d.mustApply(variables())
+			d.gitlab.Clock.AdvanceDays(366)
+		}},
+		{name: "destroy published", destroy: true, unpublishes: true, prepare: func(d *driver) {
+			published(d)
+			d.gitlab.Clock.AdvanceDays(200)
+			d.mustApply(variables())
+		}},
+	}
+}
+
 // faults strike a request once, or so often that no retry gets through.
 func faults(match string) map[string]gitlabtest.Fault {
 	return map[string]gitlabtest.Fault{
@@ -99,7 +139,7 @@ func faults(match string) map[string]gitlabtest.Fault {
 // still can, no live token is unaccounted for, and the next apply converges.
 func TestFailures(t *testing.T) {
 	t.Parallel()
-	for _, op := range operations() {
+	for _, op := range append(operations(), publications()...) {
 		t.Run(op.name, func(t *testing.T) {
 			requests := requestsOf(t, op)
 			if len(requests) == 0 {
@@ -149,9 +189,14 @@ func testFailure(t *testing.T, op operation, fault gitlabtest.Fault) {
 	pulled := d.secretPulls()
 	d.gitlab.Inject(fault)
 
+	jobs := d.jobsPull()
 	op.run(d)
 	d.gitlab.ClearFaults()
 	d.accounted()
+	// A changed username is two writes, and a job between them gets a mixed pair.
+	if jobs && !d.jobsPull() && !op.unpublishes && op.name != "another username" {
+		t.Error("what a job gets pulled before and does not any more")
+	}
 	noOverlap := strings.HasSuffix(op.name, "without overlap")
 	if pulled && !op.destroy && op.name != "end" && !noOverlap && !d.secretPulls() {
 		t.Error("the Secret could pull before and cannot any more")
@@ -164,9 +209,16 @@ func testFailure(t *testing.T, op operation, fault gitlabtest.Fault) {
 		if left := d.gitlab.ActiveTokens(d.project); len(left) != 0 {
 			t.Errorf("destroyed, and %d tokens live", len(left))
 		}
+		// A 403 means that CI/CD is off, which must not keep tokens alive: a warning names the variables.
+		if left := d.gitlab.Variables(d.project); len(left) != 0 && fault.Status != http.StatusForbidden {
+			t.Errorf("destroyed, and %d variables are left", len(left))
+		}
 		return
 	}
 	d.converge(op.args)
+	if d.isRequired() && op.args["ci_variables"] != nil && !d.jobsPull() {
+		t.Error("converged, and what a job gets does not pull")
+	}
 	if d.isRequired() && !d.secretPulls() {
 		t.Error("converged, and the Secret does not pull")
 	}
