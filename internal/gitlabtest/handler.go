@@ -258,7 +258,7 @@ func (x *exchange) text(status int, body string) {
 // is only found by its new place.
 func (s *Server) project(x *exchange) *Project {
 	p, moved := s.world.find(x.vars["id"])
-	if p == nil || !p.visibleTo(x.user) {
+	if p == nil || !p.visibleTo(x.user) && (x.job == nil || x.job.project != p) {
 		x.message(http.StatusNotFound, "404 Project Not Found")
 		return nil
 	}

@@ -69,3 +69,10 @@ func (s *Server) DeleteVariable(p *Project, key, scope string) {
 func (s *Server) SetVariableLimit(limit int) {
 	s.edit(func() { s.world.variableLimit = limit })
 }
+
+// DeleteGroupVariable removes the group's variable of that key and scope.
+func (s *Server) DeleteGroupVariable(g *Group, key, scope string) {
+	s.edit(func() {
+		g.variables = slices.DeleteFunc(g.variables, func(v *variableRow) bool { return v.Key == key && v.Scope == orElse(scope, "*") })
+	})
+}
