@@ -85,6 +85,10 @@ func rowsOf(t *testing.T, got answer) []map[string]any {
 	return list
 }
 
+func jobToken(token string) func(*http.Request) {
+	return func(r *http.Request) { r.Header.Set("Job-Token", token) }
+}
+
 const filter = "?filter[environment_scope]="
 
 func TestVariables_officialClient(t *testing.T) {
