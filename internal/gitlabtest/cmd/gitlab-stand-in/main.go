@@ -28,7 +28,9 @@ import (
 type world struct {
 	// Now is the clock's time; the start of the process if unset. The clock stands
 	// still until it is moved.
-	Now    time.Time `json:"now"`
+	Now time.Time `json:"now"`
+	// Version is GitLab's, which decides what the server knows; the newest if unset.
+	Version string `json:"version"`
 	Groups []struct {
 		Path       string `json:"path"`
 		Visibility string `json:"visibility"`
@@ -39,6 +41,8 @@ type world struct {
 		Visibility          string `json:"visibility"`
 		RegistryAccessLevel string `json:"container_registry_access_level"`
 		AutoDevOps          *bool  `json:"auto_devops"`
+		// Variables have the fields of gitlabtest.Variable: {"key": "A", "value": "b", "scope": "*"}.
+		Variables []gitlabtest.Variable `json:"variables"`
 	} `json:"projects"`
 }
 
@@ -78,6 +82,9 @@ func run(address, file, registry string, lifetime time.Duration) error {
 	}
 	defer server.Close()
 
+	if w.Version != "" {
+		server.SetVersion(w.Version)
+	}
 	// An administrator reaches every project, also those that come later.
 	out := announcement{URL: server.URL, PID: os.Getpid(), Projects: map[string]int64{}}
 	out.Token = server.CreateAccessToken(server.CreateAdmin("root"), "api")
@@ -88,6 +95,9 @@ func run(address, file, registry string, lifetime time.Duration) error {
 		project := server.CreateProject(p.Path, gitlabtest.ProjectOptions{
 			Visibility: p.Visibility, RegistryAccessLevel: p.RegistryAccessLevel, AutoDevOps: p.AutoDevOps,
 		})
+		for _, v := range p.Variables {
+			server.SetVariable(project, v)
+		}
 		out.Projects[p.Path] = project.ID
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(out); err != nil {
