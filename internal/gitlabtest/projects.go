@@ -200,13 +200,11 @@ const (
 // page answers with one page of the list. The links carry the host that GitLab
 // believes it has.
 func (s *Server) page(x *exchange, all []any) {
-	for _, name := range []string{"page", "per_page"} {
-		if value, given := x.params[name]; given {
-			if _, err := strconv.Atoi(fmt.Sprint(value)); err != nil {
-				x.json(http.StatusBadRequest, map[string]any{"error": name + " is invalid"})
-				return
-			}
-		}
+	p := x.declared()
+	p.integer("page")
+	p.integer("per_page")
+	if !p.valid() {
+		return
 	}
 	number := x.positive("page", 1)
 	perPage := min(x.positive("per_page", defaultPerPage), mostPerPage)

@@ -24,9 +24,9 @@ type ciStage struct {
 	token string
 }
 
-func newCIStage(t *testing.T, opts ...gitlabtest.Option) *ciStage {
+func newCIStage(t *testing.T) *ciStage {
 	t.Helper()
-	g := gitlabtest.New(t, opts...)
+	g := gitlabtest.New(t)
 	p := g.CreateProject("acme/shop", gitlabtest.ProjectOptions{})
 	return &ciStage{T: t, g: g, p: p, token: g.CreateAccessToken(g.Maintainer(p), "api")}
 }
@@ -99,11 +99,11 @@ func TestVariables_officialClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, scope := range []string{"*", "production"} {
-		v, _, err := client.ProjectVariables.CreateVariable(s.p.ID, &gogitlab.CreateProjectVariableOptions{
+		v, _, failed := client.ProjectVariables.CreateVariable(s.p.ID, &gogitlab.CreateProjectVariableOptions{
 			Key: new("CI_DEPLOY_PASSWORD"), Value: new("of " + scope), EnvironmentScope: &scope, Raw: new(true), Description: new("ours"),
 		})
-		if err != nil || v.EnvironmentScope != scope || !v.Raw || v.Description != "ours" || v.VariableType != gogitlab.EnvVariableType {
-			t.Fatalf("created %+v, %v", v, err)
+		if failed != nil || v.EnvironmentScope != scope || !v.Raw || v.Description != "ours" || v.VariableType != gogitlab.EnvVariableType {
+			t.Fatalf("created %+v, %v", v, failed)
 		}
 	}
 	star := &gogitlab.VariableFilter{EnvironmentScope: "*"}

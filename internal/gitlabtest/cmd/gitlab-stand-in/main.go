@@ -31,7 +31,7 @@ type world struct {
 	Now time.Time `json:"now"`
 	// Version is GitLab's, which decides what the server knows; the newest if unset.
 	Version string `json:"version"`
-	Groups []struct {
+	Groups  []struct {
 		Path       string `json:"path"`
 		Visibility string `json:"visibility"`
 		AutoDevOps *bool  `json:"auto_devops"`
