@@ -126,7 +126,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, path string, fou
 		return
 	}
 	s.tellLimits(x)
-	if !x.readParams() || !s.authenticate(x) || s.throttled(x, found.pattern) {
+	if !x.readParams() || !s.authenticate(x) || s.throttled(x, found.pattern) || !s.permitted(x) {
 		return
 	}
 	found.handle(s, x)
@@ -142,7 +142,11 @@ func (s *Server) refuseWrite(x *exchange) {
 	x.text(http.StatusMovedPermanently, "<html><body>You are being redirected.</body></html>")
 }
 
+// match finds the endpoint. HEAD is answered as GET, without a body.
 func match(method, path string) (*route, map[string]string) {
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
 	rest, isAPI := strings.CutPrefix(path, apiRoot)
 	if !isAPI {
 		return nil, nil
@@ -212,9 +216,9 @@ func (s *Server) acceptToken(x *exchange, t *accessToken) bool {
 		x.message(http.StatusForbidden, "403 Forbidden - Your account has been blocked.")
 		return false
 	}
-	reads := x.request.Method == http.MethodGet
-	self := reads && strings.HasSuffix(x.request.URL.Path, "/user") && hasAny(t.scopes, "read_user")
-	enough := hasAny(t.scopes, "api") || reads && hasAny(t.scopes, "read_api") || self
+	reads := x.route.method == http.MethodGet
+	self := x.route.pattern == "/user" && hasAny(t.scopes, "read_user") || x.route.pattern == "/personal_access_tokens/self"
+	enough := t.granular || hasAny(t.scopes, "api") || reads && hasAny(t.scopes, "read_api") || self
 	if !enough {
 		scope := "api"
 		if reads {
@@ -265,15 +269,19 @@ func (s *Server) project(x *exchange) *Project {
 	if !moved {
 		return p
 	}
-	if x.request.Method != http.MethodGet {
+	if x.route.method != http.MethodGet {
 		x.message(http.StatusMethodNotAllowed, "Non GET methods are not allowed for moved projects")
 		return nil
 	}
+	// The place is made of the request's own URL, not of the one that GitLab believes it has.
 	_, rest, _ := strings.Cut(x.request.URL.EscapedPath(), "/projects/")
 	_, rest, _ = strings.Cut(rest, "/")
-	location := fmt.Sprintf("%s%s%s/projects/%d", s.options.externalURL, s.options.relativeRoot, apiRoot, p.ID)
+	location := fmt.Sprintf("http://%s%s%s/projects/%d", x.request.Host, s.options.relativeRoot, apiRoot, p.ID)
 	if rest != "" {
 		location += "/" + rest
+	}
+	if x.request.URL.RawQuery != "" {
+		location += "?" + x.request.URL.RawQuery
 	}
 	x.Header().Set("Location", location)
 	x.json(http.StatusMovedPermanently, map[string]any{"message": "This resource has been moved permanently to " + location})
@@ -282,12 +290,20 @@ func (s *Server) project(x *exchange) *Project {
 
 func (s *Server) group(x *exchange) *Group {
 	g := s.world.findGroup(x.vars["id"])
-	seen := g != nil && (g.Visibility == "public" || g.Visibility == "internal" && x.user != nil || g.roleIn(x.user) > NoRole)
-	if !seen {
+	if g == nil || !s.seesGroup(g, x.user) {
 		x.message(http.StatusNotFound, "404 Group Not Found")
 		return nil
 	}
 	return g
+}
+
+// seesGroup: who sees a project of a group sees the group (the condition has_projects
+// of app/policies/group_policy.rb), but not what else is in it.
+func (s *Server) seesGroup(g *Group, u *User) bool {
+	if g.Visibility == "public" || g.Visibility == "internal" && u != nil || g.roleIn(u) > NoRole {
+		return true
+	}
+	return u != nil && slices.ContainsFunc(s.world.projects, func(p *Project) bool { return s.below(g, p, true) && p.visibleTo(u) })
 }
 
 // tellLimits adds what newer servers say of the general throttle on every answer.

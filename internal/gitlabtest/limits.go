@@ -61,7 +61,7 @@ func (s *Server) throttled(x *exchange, route string) bool {
 	}
 	limits := map[string]Rate{"/projects/:id": s.options.limits.Project, "/groups/:id/projects": s.options.limits.GroupProjects}
 	limit := limits[route]
-	if x.request.Method != http.MethodGet || limit.Requests == 0 {
+	if x.route.method != http.MethodGet || limit.Requests == 0 {
 		return false
 	}
 	// An endpoint's window begins with its first request.

@@ -48,9 +48,12 @@ func (s *Server) jwtAuth(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{ResponseWriter: w, request: r}
 	query := r.URL.Query()
 	deny := func(status int, code, message string) {
-		x.json(status, map[string]any{
-			"errors": []any{map[string]any{"code": code, "message": message}}, "http_status": status,
-		})
+		answer := map[string]any{"errors": []any{map[string]any{"code": code, "message": message}}}
+		// The controller's own refusal does not repeat the status, the service's does.
+		if status != http.StatusUnauthorized {
+			answer["http_status"] = status
+		}
+		x.json(status, answer)
 	}
 	if r.Method != http.MethodGet || query.Get("service") != JWTService {
 		x.text(http.StatusNotFound, "<html><body>404</body></html>")
@@ -71,6 +74,12 @@ func (s *Server) jwtAuth(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		delete(s.world.failedLogins, clientAddress(r))
+		// A login that has nothing to do with registries: REGISTRY_LOGIN_ABILITIES of
+		// app/services/auth/container_registry_authentication_service.rb.
+		if !who.usesRegistry() {
+			deny(http.StatusForbidden, "DENIED", "access forbidden")
+			return
+		}
 	}
 
 	grants := []Grant{}
@@ -87,10 +96,18 @@ func (s *Server) jwtAuth(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// Token lifetimes are in real time: the registry that checks them has no other.
-	now := time.Now()
-	x.json(http.StatusOK, map[string]any{
-		"token": signJWT(username, grants, now), "expires_in": 300, "issued_at": now.UTC().Format(time.RFC3339),
-	})
+	x.json(http.StatusOK, map[string]any{"token": signJWT(username, grants, time.Now())})
+}
+
+// usesRegistry says whether the login has any ability that is about the registry.
+func (l *login) usesRegistry() bool {
+	switch {
+	case l.deployToken != nil:
+		return hasAny(l.deployToken.scopes, "read_registry", "write_registry")
+	case l.user != nil:
+		return hasAny(l.scopes, "api", "read_registry", "write_registry")
+	}
+	return true
 }
 
 // login checks a pair of username and password. The username is part of a deploy
@@ -109,7 +126,7 @@ func (s *Server) login(username, password string) *login {
 	}
 	for _, t := range s.world.accessTokens {
 		alive := !t.revoked && (t.expiresAt.IsZero() || now.Before(t.expiresAt)) && !t.user.Blocked
-		if t.value == password && alive && hasAny(t.scopes, "api", "read_registry", "write_registry") {
+		if t.value == password && alive {
 			return &login{user: t.user, scopes: t.scopes}
 		}
 	}
@@ -157,9 +174,12 @@ func (s *Server) mayPull(p *Project, who *login) bool {
 	case who == nil:
 		return open && p.visibility == "public"
 	case who.deployToken != nil:
-		return hasAny(who.deployToken.scopes, "read_registry") && s.reaches(who.deployToken, p)
+		// A live token of another project pulls what everybody can pull.
+		return hasAny(who.deployToken.scopes, "read_registry") && (s.reaches(who.deployToken, p) || open && p.visibility == "public")
 	case who.job != nil:
-		return who.job.project == p
+		return who.job.project == p || open && p.visibility == "public"
+	case !hasAny(who.scopes, "api", "read_registry"):
+		return false
 	case p.visibility == "private" || !open:
 		return p.roleIn(who.user) >= Reporter
 	default:

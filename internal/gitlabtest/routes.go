@@ -4,6 +4,10 @@ package gitlabtest
 var routes = []route{
 	{"GET", "/user", (*Server).getUser, false},
 	{"GET", "/version", (*Server).getVersion, false},
+	{"GET", "/metadata", (*Server).getMetadata, false},
+	{"GET", "/personal_access_tokens/self", (*Server).getOwnToken, false},
+	{"GET", "/projects", (*Server).listProjects, false},
+	{"GET", "/groups", (*Server).listGroups, false},
 	{"GET", "/deploy_tokens", (*Server).listAllTokens, false},
 	{"GET", "/projects/:id", (*Server).getProject, false},
 	{"PUT", "/projects/:id", (*Server).putProject, false},

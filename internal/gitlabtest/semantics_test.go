@@ -99,9 +99,10 @@ func TestOfficialClient(t *testing.T) {
 	if _, _, err = client.DeployTokens.GetProjectDeployToken(project.ID, token.ID); !errors.Is(err, gogitlab.ErrNotFound) {
 		t.Fatalf("got %v", err)
 	}
-	groups, _, err := client.Groups.ListGroupProjects("acme", &gogitlab.ListGroupProjectsOptions{IncludeSubGroups: new(true)})
-	if err == nil || len(groups) != 0 {
-		t.Errorf("a project member sees the private group: %v", err)
+	g.CreateProject("acme/secret", gitlabtest.ProjectOptions{})
+	own, _, err := client.Groups.ListGroupProjects("acme", &gogitlab.ListGroupProjectsOptions{IncludeSubGroups: new(true)})
+	if err != nil || len(own) != 1 || own[0].ID != p.ID {
+		t.Errorf("a member of one project sees the private group, and that project in it: %v, %v", own, err)
 	}
 }
 
@@ -383,6 +384,49 @@ func TestRegistryAuthentication(t *testing.T) {
 		}
 		if _, granted := registryToken(t, g, "repository:acme/shop:pull,push", "user", deploy.Secret); len(granted) != 1 || granted[0] != "acme/shop:pull" {
 			t.Errorf("granted %v", granted)
+		}
+	})
+	t.Run("a token of another project pulls what everybody can pull", func(t *testing.T) {
+		t.Parallel()
+		g, _, deploy := setup(t, "private", "enabled")
+		open := g.CreateProject("acme/open", gitlabtest.ProjectOptions{Visibility: "public"})
+		members := g.CreateProject("acme/members", gitlabtest.ProjectOptions{Visibility: "public", RegistryAccessLevel: "private"})
+		if !g.CanPull(open, "user", deploy.Secret) || g.CanPull(members, "user", deploy.Secret) {
+			t.Error("not the public one alone")
+		}
+	})
+	t.Run("a login that has nothing to do with registries is denied", func(t *testing.T) {
+		t.Parallel()
+		g, p, _ := setup(t, "public", "enabled")
+		code := g.CreateDeployToken(p, "clone", "cloner", time.Time{}, "read_repository")
+		person := g.CreateAccessToken(g.Maintainer(p), "read_user")
+		for username, secret := range map[string]string{"cloner": code.Secret, "somebody": person} {
+			if status, _ := registryToken(t, g, pull, username, secret); status != http.StatusForbidden {
+				t.Errorf("%s: %d", username, status)
+			}
+		}
+		if g.FailedLogins() != 0 {
+			t.Error("a login without abilities counts as failed")
+		}
+	})
+	t.Run("the shapes of the answers", func(t *testing.T) {
+		t.Parallel()
+		g, _, deploy := setup(t, "private", "enabled")
+		ask := func(username, secret string) map[string]any {
+			return fieldsOf(t, get(t, g.URL+"/jwt/auth?service=container_registry&scope="+pull, "", func(r *http.Request) {
+				if username != "" {
+					r.SetBasicAuth(username, secret)
+				}
+			}))
+		}
+		if fields := ask("user", deploy.Secret); len(fields) != 1 || fields["token"] == nil {
+			t.Error("more than the token")
+		}
+		if fields := ask("user", "wrong"); fields["errors"] == nil || fields["http_status"] != nil {
+			t.Errorf("wrong: %v", fields)
+		}
+		if fields := ask("", ""); fields["errors"] == nil || fields["http_status"] != 403.0 {
+			t.Errorf("anonymous: %v", fields)
 		}
 	})
 	t.Run("the job's token dies with the job", func(t *testing.T) {

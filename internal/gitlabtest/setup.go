@@ -58,7 +58,7 @@ func (s *Server) BlockUser(u *User) {
 func (s *Server) CreateAccessToken(u *User, scopes ...string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := &accessToken{value: randomText("glpat-", 20), user: u, scopes: scopes}
+	t := &accessToken{value: randomText("glpat-", 20), user: u, scopes: scopes, id: s.world.nextID(), createdAt: s.Clock.Now()}
 	s.world.accessTokens = append(s.world.accessTokens, t)
 	s.world.secrets = append(s.world.secrets, t.value)
 	return t.value
@@ -102,7 +102,7 @@ func (s *Server) CreateGroup(path string, o GroupOptions) *Group {
 func (s *Server) addGroup(path string, o GroupOptions) *Group {
 	g := &Group{
 		ID: s.world.nextID(), Path: path, Visibility: orElse(o.Visibility, "private"),
-		autoDevOps: o.AutoDevOps, members: map[int64]Role{},
+		autoDevOps: o.AutoDevOps, members: map[int64]Role{}, createdAt: s.Clock.Now(),
 	}
 	if i := strings.LastIndex(path, "/"); i > 0 {
 		g.parent = s.world.findGroup(path[:i])
@@ -125,7 +125,7 @@ func (s *Server) CreateProject(path string, o ProjectOptions) *Project {
 		group = s.addGroup(groupPath, GroupOptions{})
 	}
 	p := &Project{
-		ID: s.world.nextID(), Path: path, path: path, group: group,
+		ID: s.world.nextID(), Path: path, path: path, group: group, createdAt: s.Clock.Now(),
 		visibility:    orElse(o.Visibility, "private"),
 		registryLevel: orElse(o.RegistryAccessLevel, "enabled"),
 		buildsLevel:   "enabled", repositoryLevel: "enabled", environmentsLevel: "enabled",

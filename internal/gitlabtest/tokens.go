@@ -48,10 +48,14 @@ func (s *Server) listAllTokens(x *exchange) {
 }
 
 func (s *Server) listTokens(x *exchange, belongs func(*deployToken) bool) {
-	onlyActive := fmt.Sprint(x.params["active"]) == "true"
+	p := x.declared()
+	onlyActive := p.boolean("active")
+	if !p.valid() {
+		return
+	}
 	var rows []any
 	for _, t := range s.world.tokens {
-		if belongs(t) && (!onlyActive || t.active(s.Clock.Now())) {
+		if belongs(t) && (onlyActive == nil || !*onlyActive || t.active(s.Clock.Now())) {
 			rows = append(rows, s.tokenEntity(t))
 		}
 	}

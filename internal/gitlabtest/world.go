@@ -90,6 +90,12 @@ type accessToken struct {
 	expiresAt time.Time
 	revoked   bool
 	oauth     bool
+	// granular is a fine-grained token, with its grants.
+	granular bool
+	grants   []FineGrained
+
+	id        int64
+	createdAt time.Time
 }
 
 // Group is a group or subgroup.
@@ -102,6 +108,9 @@ type Group struct {
 	archived   bool
 	members    map[int64]Role
 	variables  []*variableRow
+	createdAt  time.Time
+	// fineGrainedOnly is a setting of top-level groups.
+	fineGrainedOnly bool
 }
 
 // Project is a project.
@@ -111,6 +120,7 @@ type Project struct {
 	Path string
 
 	path          string
+	createdAt     time.Time
 	group         *Group
 	visibility    string
 	registryLevel string
@@ -188,19 +198,28 @@ func (w *world) findGroup(ref string) *Group {
 
 // roleIn is the highest role over the project and its groups.
 func (p *Project) roleIn(u *User) Role {
+	if u != nil && u.Admin {
+		return Owner
+	}
+	return p.memberRole(u)
+}
+
+// memberRole is the role that memberships give, also to an administrator.
+func (p *Project) memberRole(u *User) Role {
 	if u == nil {
 		return NoRole
 	}
-	if u.Admin {
-		return Owner
-	}
-	return max(p.members[u.ID], p.group.roleIn(u))
+	return max(p.members[u.ID], p.group.memberRole(u))
 }
 
 func (g *Group) roleIn(u *User) Role {
 	if u != nil && u.Admin {
 		return Owner
 	}
+	return g.memberRole(u)
+}
+
+func (g *Group) memberRole(u *User) Role {
 	role := NoRole
 	for ; g != nil && u != nil; g = g.parent {
 		role = max(role, g.members[u.ID])
