@@ -143,6 +143,32 @@ func (vs Variables) Outranking(scope string) Variables {
 	})
 }
 
+// For returns the variable of a key that the jobs of an environment get. It is false if there is
+// none, and if two patterns match, between which GitLab does not decide.
+func (vs Variables) For(key, environment string) (Variable, bool) {
+	var best Variable
+	rank, tie := 0, false
+	for _, v := range vs {
+		if v.Key != key || !overlap(v.Scope, environment) {
+			continue
+		}
+		r := 2
+		switch {
+		case v.Scope == DefaultScope:
+			r = 1
+		case !strings.Contains(v.Scope, "*"):
+			r = 3
+		}
+		switch {
+		case r > rank:
+			best, rank, tie = v, r, false
+		case r == rank:
+			tie = true
+		}
+	}
+	return best, rank > 0 && !tie
+}
+
 // overlap reports whether some name matches both patterns, in which "*" stands for any text.
 func overlap(a, b string) bool {
 	type at struct{ i, j int }

@@ -211,7 +211,7 @@ func TestCoverage_group(t *testing.T) {
 			t.Errorf("%s is %v, want %v", name, list, want)
 		}
 	}
-	if totals := fmt.Sprint(got["totals"]); totals != "map[covered:4 expiring:1 hidden:3 projects:11 required:6 uncovered:2 unmanaged:1]" {
+	if totals := fmt.Sprint(got["totals"]); totals != "map[covered:4 environments_behind:<nil> environments_without_access:<nil> expiring:1 hidden:3 projects:11 required:6 uncovered:2 unmanaged:1]" {
 		t.Errorf("totals are %s", totals)
 	}
 
@@ -383,7 +383,7 @@ func TestCoverage_tokensRefused(t *testing.T) {
 		t.Fatal(describe(diags))
 	}
 	wantCoverage(t, got, map[string]string{"acme/shop": "required, covered?, hidden"})
-	if totals := fmt.Sprint(got["totals"]); totals != "map[covered:0 expiring:0 hidden:1 projects:1 required:1 uncovered:0 unmanaged:0]" {
+	if totals := fmt.Sprint(got["totals"]); totals != "map[covered:0 environments_behind:<nil> environments_without_access:<nil> expiring:0 hidden:1 projects:1 required:1 uncovered:0 unmanaged:0]" {
 		t.Errorf("totals are %s", totals)
 	}
 

@@ -40,6 +40,7 @@ type dataSourceModel struct {
 	Visibility          types.String `tfsdk:"visibility"`
 	RegistryAccessLevel types.String `tfsdk:"container_registry_access_level"`
 	AutoDevOpsEnabled   types.Bool   `tfsdk:"auto_devops_enabled"`
+	AskEnvironments     types.Bool   `tfsdk:"environments"`
 
 	ID          types.String `tfsdk:"id"`
 	ProjectID   types.Int64  `tfsdk:"project_id"`
@@ -51,6 +52,9 @@ type dataSourceModel struct {
 	Reason      types.String `tfsdk:"reason"`
 	Explanation types.String `tfsdk:"explanation"`
 	Tokens      types.List   `tfsdk:"tokens"`
+
+	Environments types.List   `tfsdk:"deployed_environments"`
+	Totals       types.Object `tfsdk:"totals"`
 }
 
 var seenTokenType = types.ObjectType{AttrTypes: map[string]attr.Type{
@@ -95,7 +99,7 @@ func (d *Configured) Begin(ctx context.Context, req datasource.ReadRequest, resp
 func (d *DataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "Says whether a GitLab project needs registry access, why, and which deploy tokens it has for it, without managing any. " +
-			"For `check` blocks and policies. Costs two requests per read.",
+			"For `check` blocks and policies. Costs two requests per read, and three or a few more with `environments`.",
 		Attributes: map[string]schema.Attribute{
 			"project": schema.StringAttribute{Required: true, MarkdownDescription: projectDescription, Validators: arguments.ProjectValidators()},
 			"mode": schema.StringAttribute{
@@ -115,6 +119,7 @@ func (d *DataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp 
 				Validators: []validator.String{stringvalidator.OneOf(access.RegistryAccessLevels()...)},
 			},
 			"auto_devops_enabled": schema.BoolAttribute{Optional: true, MarkdownDescription: autoDevOpsDescription},
+			"environments":        schema.BoolAttribute{Optional: true, MarkdownDescription: EnvironmentsArgument},
 
 			"id":           schema.StringAttribute{Computed: true, MarkdownDescription: idDescription},
 			"project_id":   schema.Int64Attribute{Computed: true, MarkdownDescription: ProjectIDDescription},
@@ -144,6 +149,17 @@ func (d *DataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp 
 					"revoked":    schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether it was revoked in GitLab."},
 					"works":      schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether it can pull images now: neither revoked nor expired, and with the scope `read_registry`."},
 				}},
+			},
+			"deployed_environments": schema.ListNestedAttribute{
+				Computed: true, MarkdownDescription: EnvironmentsResult,
+				NestedObject: schema.NestedAttributeObject{Attributes: EnvironmentAttributes()},
+			},
+			"totals": schema.SingleNestedAttribute{
+				Computed: true, MarkdownDescription: "How many environments there are of a kind; null where that is not known.",
+				Attributes: map[string]schema.Attribute{
+					"environments_behind":         schema.Int64Attribute{Computed: true, MarkdownDescription: BehindTotal},
+					"environments_without_access": schema.Int64Attribute{Computed: true, MarkdownDescription: WithoutAccessTotal},
+				},
 			},
 		},
 	}
@@ -183,6 +199,14 @@ func (d *DataSource) Read(ctx context.Context, req datasource.ReadRequest, resp 
 	m.fill(s, requirement)
 	warnUnreadable(&resp.Diagnostics, s.project.Path, s.list.Unreadable)
 	m.Tokens = d.seenTokens(s.list.Tokens, name)
+	var report EnvironmentReport
+	if m.AskEnvironments.ValueBool() {
+		if report, err = ReportEnvironments(ctx, d.GitLab, s.project, requirement.Required, s.list.Tokens); err != nil {
+			AddError(&resp.Diagnostics, "Cannot read the environments of project "+s.project.Path, err)
+			return
+		}
+	}
+	m.fillEnvironments(report)
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }
 
@@ -197,6 +221,19 @@ func (m *dataSourceModel) fill(s subject, requirement access.Requirement) {
 	m.Reason = types.StringValue(string(requirement.Reason))
 	m.Explanation = types.StringValue(requirement.Explanation())
 }
+
+func (m *dataSourceModel) fillEnvironments(report EnvironmentReport) {
+	m.Environments = report.Value()
+	behind, without := types.Int64Null(), types.Int64Null()
+	if report.Known {
+		behind, without = types.Int64Value(report.Behind), types.Int64Value(report.WithoutAccess)
+	}
+	m.Totals = types.ObjectValueMust(environmentTotalsType, map[string]attr.Value{
+		"environments_behind": behind, "environments_without_access": without,
+	})
+}
+
+var environmentTotalsType = map[string]attr.Type{"environments_behind": types.Int64Type, "environments_without_access": types.Int64Type}
 
 // seenTokens lists the tokens of the name.
 func (d *DataSource) seenTokens(tokens []access.DeployToken, name string) types.List {

@@ -182,10 +182,28 @@ func TestAccSecrets_stayOutOfEverythingPrinted(t *testing.T) {
 	s.gitlab.Inject(gitlabtest.Fault{Match: deleteToken, Times: gitlabtest.Always, Status: 403, Body: s.token})
 	w.apply(fast + `rotate_when_changed = { round = "5" }`)
 	s.gitlab.ClearFaults()
+	// In CI/CD variables, beside those of other people.
+	const published = "ci_variables = {}\n"
+	s.gitlab.SetVariable(s.project, gitlabtest.Variable{Key: "THEIR_PASSWORD", Value: "a-password-of-somebody-else"})
+	w.apply(published)
+	s.gitlab.Deploy(s.project, "production")
+	s.gitlab.SetVariable(s.project, gitlabtest.Variable{Key: passwordKey, Value: "a-value-of-somebody-else", Masked: true})
+	w.apply(published)
+	for _, secret := range s.gitlab.Secrets() {
+		s.gitlab.Inject(gitlabtest.Fault{Match: putVariable, Status: 502, Body: secret})
+		s.gitlab.Inject(gitlabtest.Fault{Match: putVariable, Status: 400, Body: `{"message":"` + secret + `"}`})
+	}
+	w.apply(published + `rotate_when_changed = { round = "6" }`)
+	s.gitlab.ClearFaults()
+	w.apply(published + `rotate_when_changed = { round = "7" }`)
+	w.apply("")
+	s.gitlab.SetVariable(s.project, gitlabtest.Variable{Key: passwordKey, Value: "another-value-of-somebody-else", Scope: "production"})
+	w.apply(published)
+	s.gitlab.DeleteVariable(s.project, passwordKey, "production")
 	s.gitlab.SetGroupAutoDevOps(s.group, gitlabtest.False)
-	w.apply("")
+	w.apply(published)
 	s.gitlab.SetVisibility(s.project, "public")
-	w.apply("")
+	w.apply(published)
 	w.command("destroy", "-auto-approve")
 
 	if issued := len(s.gitlab.Secrets()); issued < 6 || len(s.gitlab.ActiveTokens(s.project)) != 0 {

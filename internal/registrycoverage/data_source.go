@@ -96,6 +96,7 @@ type report struct {
 	onlyRequired bool
 	name         string
 	within       time.Duration
+	environments bool
 
 	mu    sync.Mutex
 	found map[string]projectReport
@@ -110,6 +111,8 @@ type projectReport struct {
 	coverage *access.Coverage
 	// hidden says what is hidden of what matters; empty if nothing is.
 	hidden string
+	// environments is known if they were asked for, and GitLab shows them.
+	environments registryaccess.EnvironmentReport
 }
 
 func (f projectReport) required() bool  { return f.requirement != nil && f.requirement.Required }
@@ -129,6 +132,7 @@ func (m *model) report(ctx context.Context, client *gitlab.Client) (*report, dia
 		gitlab: client, found: map[string]projectReport{},
 		group:        m.Group.ValueString(),
 		onlyRequired: m.OnlyRequired.ValueBool(),
+		environments: m.AskEnvironments.ValueBool(),
 		name:         access.DefaultName,
 		within:       defaultExpiringWithinDays * 24 * time.Hour,
 		filter: gitlab.GroupFilter{
@@ -275,6 +279,12 @@ func (s *report) inspect(ctx context.Context, p gitlab.Project) error {
 		default:
 			coverage := access.Cover(s.gitlab.Now(), p.ID, list.Tokens, s.name)
 			f.coverage = &coverage
+			if s.environments {
+				f.environments, err = registryaccess.ReportEnvironments(ctx, s.gitlab, p, requirement.Required, list.Tokens)
+				if err != nil {
+					return err
+				}
+			}
 		}
 	}
 	s.add(p.Path, f)
@@ -322,7 +332,21 @@ func (m *model) fill(s *report) {
 			*kind.list = types.ListValueMust(types.StringType, paths)
 		}
 	}
+	totals["environments_behind"], totals["environments_without_access"] = s.environmentTotals()
 	m.Totals = types.ObjectValueMust(totalsType, totals)
+}
+
+// environmentTotals counts environments; null if they were not asked for.
+func (s *report) environmentTotals() (behind, withoutAccess types.Int64) {
+	if !s.environments {
+		return types.Int64Null(), types.Int64Null()
+	}
+	var b, w int64
+	for _, f := range s.found {
+		b += f.environments.Behind
+		w += f.environments.WithoutAccess
+	}
+	return types.Int64Value(b), types.Int64Value(w)
 }
 
 func (s *report) row(f projectReport) attr.Value {
@@ -330,6 +354,7 @@ func (s *report) row(f projectReport) attr.Value {
 		"project_id": types.Int64Null(), "required": types.BoolNull(), "reason": types.StringNull(), "explanation": types.StringValue(f.hidden),
 		"hidden": types.BoolValue(f.isHidden()), "covered": types.BoolNull(), "token_id": types.Int64Null(), "expires_at": registryaccess.TimeValue(time.Time{}),
 		"expiring": types.BoolNull(), "unmanaged_token_ids": types.ListNull(types.Int64Type),
+		"deployed_environments": f.environments.Value(),
 	}
 	if f.projectID != 0 {
 		row["project_id"] = types.Int64Value(f.projectID)

@@ -39,6 +39,7 @@ type model struct {
 	OnlyRequired       types.Bool     `tfsdk:"only_required"`
 	Name               types.String   `tfsdk:"name"`
 	ExpiringWithinDays types.Number   `tfsdk:"expiring_within_days"`
+	AskEnvironments    types.Bool     `tfsdk:"environments"`
 	Timeouts           timeouts.Value `tfsdk:"timeouts"`
 
 	ID        types.String `tfsdk:"id"`
@@ -61,6 +62,8 @@ var coverageType = types.ObjectType{AttrTypes: map[string]attr.Type{
 	"expires_at":          timetypes.RFC3339Type{},
 	"expiring":            types.BoolType,
 	"unmanaged_token_ids": types.ListType{ElemType: types.Int64Type},
+
+	"deployed_environments": types.ListType{ElemType: registryaccess.EnvironmentType},
 }}
 
 // The keys of totals.
@@ -72,6 +75,9 @@ var totalsType = map[string]attr.Type{
 	"expiring":  types.Int64Type,
 	"unmanaged": types.Int64Type,
 	"hidden":    types.Int64Type,
+
+	"environments_behind":         types.Int64Type,
+	"environments_without_access": types.Int64Type,
 }
 
 // Schema implements datasource.DataSource.
@@ -125,6 +131,7 @@ func coverageArguments() map[string]schema.Attribute {
 			MarkdownDescription: fmt.Sprintf("How many days before its expiry a token counts as expiring, from 0 to %d. With less than the `rotate_before_days` of the resources, "+
 				"it says that applies no longer happen. Default: %d.", mostExpiringWithinDays, defaultExpiringWithinDays),
 		},
+		"environments": schema.BoolAttribute{Optional: true, MarkdownDescription: registryaccess.EnvironmentsArgument},
 	}
 }
 
@@ -154,6 +161,10 @@ func coverageResults() map[string]schema.Attribute {
 				"expiring":   schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether access is required, and that token expires within `expiring_within_days`."},
 				"unmanaged_token_ids": schema.ListAttribute{ElementType: types.Int64Type, Computed: true,
 					MarkdownDescription: "Active tokens of the name whose username no `autodevops_registry_access` has generated: somebody made them by hand, or with a `username` of their own."},
+				"deployed_environments": schema.ListNestedAttribute{
+					Computed: true, MarkdownDescription: registryaccess.EnvironmentsResult,
+					NestedObject: schema.NestedAttributeObject{Attributes: registryaccess.EnvironmentAttributes()},
+				},
 			}},
 		},
 		"uncovered": list("The paths of the projects that need access and have no working token, in order."),
@@ -161,7 +172,7 @@ func coverageResults() map[string]schema.Attribute {
 		"unmanaged": list("The paths of the projects with unmanaged tokens, in order."),
 		"hidden":    list("The paths of the hidden projects, in order. As long as there are some, `uncovered` may be incomplete."),
 		"totals": schema.SingleNestedAttribute{
-			Computed: true, MarkdownDescription: "How many projects there are.",
+			Computed: true, MarkdownDescription: "How many projects there are, and how many of their environments.",
 			Attributes: map[string]schema.Attribute{
 				"projects":  total("All that `coverage` has."),
 				"required":  total("Those that need access."),
@@ -170,6 +181,9 @@ func coverageResults() map[string]schema.Attribute {
 				"expiring":  total("Those whose token is expiring."),
 				"unmanaged": total("Those with unmanaged tokens."),
 				"hidden":    total("Those of which it cannot be told."),
+
+				"environments_behind":         total(registryaccess.BehindTotal + " Null unless `environments` is true."),
+				"environments_without_access": total(registryaccess.WithoutAccessTotal),
 			},
 		},
 	}
