@@ -24,7 +24,7 @@ var finishedStatuses = []string{statusSuccess, statusFailed, statusCanceled}
 func (s *Server) addDeployment(d *deployment) {
 	now := s.Clock.Now()
 	d.project.deploymentIID++
-	d.id, d.iid, d.createdAt, d.updatedAt = s.world.nextID(), d.project.deploymentIID, now, now
+	d.id, d.iid, d.createdAt, d.updatedAt = s.world.nextRow(), d.project.deploymentIID, now, now
 	if slices.Contains(finishedStatuses, d.status) {
 		d.finishedAt = now
 	}

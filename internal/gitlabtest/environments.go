@@ -113,7 +113,7 @@ func (s *Server) ensureEnvironment(p *Project, name string) *environment {
 	}
 	now := s.Clock.Now()
 	e := &environment{
-		id: s.world.nextID(), project: p, name: name, slug: environmentSlug(name), state: stateAvailable, tier: tierOf(name),
+		id: s.world.nextRow(), project: p, name: name, slug: environmentSlug(name), state: stateAvailable, tier: tierOf(name),
 		createdAt: now, updatedAt: now,
 	}
 	p.environments = append(p.environments, e)

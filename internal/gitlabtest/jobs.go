@@ -92,7 +92,7 @@ func (s *Server) queueJob(p *Project, o JobOptions) *Job {
 	}
 	p.pipelines++
 	made := &pipeline{
-		id: s.world.nextID(), iid: p.pipelines, sha: orElse(o.SHA, fmt.Sprintf("%040x", s.world.nextID())), ref: orElse(o.Ref, "main"),
+		id: s.world.nextRow(), iid: p.pipelines, sha: orElse(o.SHA, fmt.Sprintf("%040x", s.world.nextRow())), ref: orElse(o.Ref, "main"),
 		user: o.User, createdAt: s.Clock.Now(),
 	}
 	p.pushed = append(p.pushed, commit{made.sha, made.ref})
@@ -114,12 +114,15 @@ func (p *Project) withoutPipelines() string {
 
 // somebody is who makes the pipelines for which nobody was named.
 func (s *Server) somebody() *User {
+	const id = 1_000_000 // none that another user has
 	for _, u := range s.world.users {
-		if u.Username == "somebody" {
+		if u.ID == id {
 			return u
 		}
 	}
-	return s.addUser("somebody")
+	u := &User{ID: id, Username: "somebody"}
+	s.world.users = append(s.world.users, u)
+	return u
 }
 
 // addJob adds a job to a pipeline, and its deployment. Only the action start makes one
@@ -128,7 +131,7 @@ func (s *Server) somebody() *User {
 func (s *Server) addJob(p *Project, o JobOptions, made *pipeline) *Job {
 	now := s.Clock.Now()
 	j := &Job{
-		ID: s.world.nextID(), Name: orElse(o.Name, "build"), Environment: o.Environment, Token: randomText("glcbt-", 20), Variables: map[string]string{},
+		ID: s.world.nextRow(), Name: orElse(o.Name, "build"), Environment: o.Environment, Token: randomText("glcbt-", 20), Variables: map[string]string{},
 		project: p, options: o, pipeline: made, environment: p.environment(o.Environment), status: statusPending, createdAt: now, queuedAt: now,
 	}
 	if o.Waits {

@@ -58,7 +58,7 @@ func (s *Server) BlockUser(u *User) {
 func (s *Server) CreateAccessToken(u *User, scopes ...string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := &accessToken{value: randomText("glpat-", 20), user: u, scopes: scopes, id: s.world.nextID(), createdAt: s.Clock.Now()}
+	t := &accessToken{value: randomText("glpat-", 20), user: u, scopes: scopes, id: s.world.nextRow(), createdAt: s.Clock.Now()}
 	s.world.accessTokens = append(s.world.accessTokens, t)
 	s.world.secrets = append(s.world.secrets, t.value)
 	return t.value

@@ -29,6 +29,7 @@ var (
 // world is the state of the instance.
 type world struct {
 	lastID       int64
+	lastRow      int64
 	users        []*User
 	accessTokens []*accessToken
 	groups       []*Group
@@ -73,6 +74,13 @@ func newWorld() world {
 func (w *world) nextID() int64 {
 	w.lastID++
 	return w.lastID
+}
+
+// nextRow numbers what is in other tables: access tokens, and all of CI/CD. So the ids
+// of projects, users and deploy tokens do not depend on them.
+func (w *world) nextRow() int64 {
+	w.lastRow++
+	return w.lastRow
 }
 
 // User is a person or a bot.
