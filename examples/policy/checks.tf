@@ -31,7 +31,8 @@ resource "autodevops_registry_access" "this" {
   rotation  = each.value.rotation
 
   lifecycle {
-    prevent_destroy = true
+    create_before_destroy = true
+    prevent_destroy       = true
 
     precondition {
       condition     = !each.value.permanent

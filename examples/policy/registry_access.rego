@@ -5,6 +5,8 @@
 #   opa eval --fail-defined -f pretty -d registry_access.rego -d labels.json -i plan.json 'data.registry_access.deny[_]'
 #
 # labels.json contains the labels of the merge request, {"labels": ["revoke-registry-access"]}.
+# That label approves every end of registry access. The label replace-registry-access
+# approves only a replacement that creates the new token before it revokes the old ones.
 # An unknown value in a plan is denied, because it can become any value.
 package registry_access
 
@@ -16,6 +18,8 @@ longest_lifetime_days := 365
 default_lifetime_days := 365
 
 revocation_label := "revoke-registry-access"
+
+replacement_label := "replace-registry-access"
 
 accesses contains change if {
 	some change in input.resource_changes
@@ -69,13 +73,39 @@ deny contains msg if {
 	msg := sprintf("%s: %s; the label %s approves that", [address, why, revocation_label])
 }
 
+deny contains msg if {
+	not labelled
+	not replacement_label in data.labels
+	some access in replaced
+	msg := sprintf("%s: its tokens are revoked after the new one is published; the label %s approves that", [access.address, replacement_label])
+}
+
 labelled if revocation_label in data.labels
 
-# Destroyed or replaced: all tokens are revoked at once, in use or not.
+# create_before_destroy: the new token is published before the old ones are revoked.
+replaced contains access if {
+	some access in accesses
+	access.change.actions == ["create", "delete"]
+	access.change.before.project_id == access.change.after.project_id
+	count(tokens(access.change.before)) > 0
+}
+
+# Destroyed, or replaced in any other way: all tokens are revoked at once, in use or not.
+# A deposed object is what an approved replacement has left. The Secret has the new token
+# before the old ones are revoked.
 revocations contains {"address": access.address, "why": "its tokens are revoked at once"} if {
 	some access in accesses
 	"delete" in access.change.actions
 	count(tokens(access.change.before)) > 0
+	not access in replaced
+	not replacement_left(access)
+}
+
+replacement_left(access) if {
+	access.deposed
+	some other in kept
+	other.address == access.address
+	not "delete" in other.change.actions
 }
 
 # Removed from the state: after that, nobody rotates or revokes the tokens.

@@ -7,7 +7,7 @@ import data.registry_access
 
 # The resource of a project after its first apply.
 state := {
-	"mode": "auto", "permanent": false, "rotation": null, "scopes": ["read_registry"],
+	"project_id": 7, "mode": "auto", "permanent": false, "rotation": null, "scopes": ["read_registry"],
 	"required": true, "reason": "auto_devops_private", "generation": 1, "token_id": 42, "retired_tokens": [],
 	"visibility": null, "container_registry_access_level": null, "auto_devops_enabled": null,
 	"facts": {"visibility": "private", "container_registry_access_level": "enabled", "auto_devops_enabled": true},
@@ -71,8 +71,47 @@ test_destroying_a_required_access_needs_the_label if {
 	count(labelled(planned(["delete"], state, null, {}))) == 0
 }
 
-test_replacing_a_required_access_needs_the_label if {
+replaceable(plan) := msgs if {
+	msgs := registry_access.deny with input as plan with data.labels as ["replace-registry-access"]
+}
+
+test_replacing_needs_a_label if {
+	count(denied(planned(["create", "delete"], state, state, {}))) == 1
+	count(replaceable(planned(["create", "delete"], state, state, {}))) == 0
+	count(labelled(planned(["create", "delete"], state, state, {}))) == 0
+}
+
+test_revoking_first_is_no_replacement if {
 	count(denied(planned(["delete", "create"], state, state, {}))) == 1
+	count(replaceable(planned(["delete", "create"], state, state, {}))) == 1
+	count(labelled(planned(["delete", "create"], state, state, {}))) == 0
+}
+
+test_another_project_is_no_replacement if {
+	count(replaceable(planned(["create", "delete"], state, object.union(state, {"project_id": 8}), {}))) == 1
+}
+
+test_the_replacement_label_approves_no_end if {
+	count(replaceable(planned(["delete"], state, null, {}))) == 1
+	count(replaceable(updated({"mode": "never", "required": false, "reason": "mode_never"}))) == 1
+}
+
+# A replacement that failed at the Secret, and the plan after it.
+left(actions, before, after) := {"resource_changes": [
+	{
+		"address": "autodevops_registry_access.shop", "mode": "managed", "type": "autodevops_registry_access",
+		"change": {"actions": actions, "before": before, "after": after, "after_unknown": {}},
+	},
+	{
+		"address": "autodevops_registry_access.shop", "deposed": "55bb7037", "mode": "managed", "type": "autodevops_registry_access",
+		"change": {"actions": ["delete"], "before": state, "after": null, "after_unknown": {}},
+	},
+]}
+
+test_an_interrupted_replacement_is_completed if count(denied(left(["no-op"], state, state))) == 0
+
+test_an_interrupted_replacement_is_no_way_to_a_destroy if {
+	count(denied(left(["delete"], object.union(state, {"token_id": null}), null))) == 1
 }
 
 test_destroying_one_in_its_wind_down_needs_the_label if {

@@ -23,6 +23,10 @@ variable "namespace" {
 
 resource "autodevops_registry_access" "this" {
   project = var.project
+
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 # The credentials never reach this resource's state, because data_wo is write-only. It is

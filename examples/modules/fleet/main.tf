@@ -9,6 +9,10 @@ resource "autodevops_registry_access" "this" {
   container_registry_access_level = each.value.container_registry_access_level
   auto_devops_enabled             = each.value.auto_devops_enabled
   rotation                        = each.value.rotation != null ? each.value.rotation : var.rotation
+
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 locals {

@@ -29,6 +29,10 @@ variable "namespace" {
 
 resource "autodevops_registry_access" "this" {
   project = var.project
+
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 resource "kubernetes_secret_v1" "registry" {

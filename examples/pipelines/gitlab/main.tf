@@ -33,6 +33,10 @@ variable "projects" {
 resource "autodevops_registry_access" "this" {
   for_each = var.projects
   project  = each.key
+
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 resource "kubernetes_secret_v1" "registry" {

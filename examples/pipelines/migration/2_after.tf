@@ -24,6 +24,10 @@ import {
 
 resource "autodevops_registry_access" "shop" {
   project = "acme/shop"
+
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 resource "kubernetes_secret_v1" "registry" {

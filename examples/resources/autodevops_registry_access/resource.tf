@@ -1,5 +1,10 @@
 resource "autodevops_registry_access" "shop" {
   project = "acme/shop"
+
+  # With -replace, mint and publish the new token before the old one is revoked.
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 # The Secret exists also while no token is needed. docker_config_json is then

@@ -12,4 +12,8 @@ resource "autodevops_registry_access" "billing" {
   rotate_when_changed = {
     incident = "2026-03"
   }
+
+  lifecycle {
+    create_before_destroy = true
+  }
 }

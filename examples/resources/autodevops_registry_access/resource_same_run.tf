@@ -11,4 +11,8 @@ resource "autodevops_registry_access" "catalog" {
   project                         = gitlab_project.catalog.id
   visibility                      = gitlab_project.catalog.visibility_level
   container_registry_access_level = gitlab_project.catalog.container_registry_access_level
+
+  lifecycle {
+    create_before_destroy = true
+  }
 }

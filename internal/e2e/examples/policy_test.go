@@ -18,11 +18,20 @@ type change struct {
 	before, after string
 	// does happens in between.
 	does func(*world)
+	// replace asks for a replacement of the resource.
+	replace bool
 	// denies is what the policy's message has; empty allows.
 	denies string
 	// approved: the label allows it.
 	approved bool
+	// replacement: the label for replacements allows it, too.
+	replacement bool
 }
+
+const createFirst = `
+  lifecycle {
+    create_before_destroy = true
+  }`
 
 var changes = map[string]change{
 	"a new access":           {after: `project = "acme/shop"`},
@@ -35,8 +44,14 @@ var changes = map[string]change{
 	"a rotation, no overlap": {before: `project = "acme/shop"`, after: `project = "acme/shop"` + "\n" + `rotate_when_changed = { incident = "1" }` + "\n rotation = { overlap_days = 0 }", denies: "overlap_days = 0"},
 	"a removal":              {before: `project = "acme/shop"`, denies: "revoked at once", approved: true},
 	"another project":        {before: `project = "acme/shop"`, after: `project = "acme/worker"`, denies: "revoked at once", approved: true},
-	"mode never":             {before: `project = "acme/shop"`, after: `project = "acme/shop"` + "\n" + `mode = "never"`, denies: "mode ends", approved: true},
-	"a stated fact":          {before: `project = "acme/shop"`, after: `project = "acme/shop"` + "\n auto_devops_enabled = false", denies: "auto_devops_enabled ends", approved: true},
+	"a replacement": {
+		before: `project = "acme/shop"`, after: `project = "acme/shop"` + createFirst, replace: true,
+		denies: "revoked after the new one is published", approved: true, replacement: true,
+	},
+	"a replacement, destroyed first": {before: `project = "acme/shop"`, after: `project = "acme/shop"`, replace: true, denies: "revoked at once", approved: true},
+	"another project, created first": {before: `project = "acme/shop"` + createFirst, after: `project = "acme/worker"` + createFirst, denies: "revoked at once", approved: true},
+	"mode never":                     {before: `project = "acme/shop"`, after: `project = "acme/shop"` + "\n" + `mode = "never"`, denies: "mode ends", approved: true},
+	"a stated fact":                  {before: `project = "acme/shop"`, after: `project = "acme/shop"` + "\n auto_devops_enabled = false", denies: "auto_devops_enabled ends", approved: true},
 	"mode always is removed": {
 		before: `project = "acme/shop"` + "\n" + `mode = "always"`, after: `project = "acme/shop"`, denies: "mode ends", approved: true,
 		does: func(w *world) {
@@ -71,7 +86,11 @@ func TestPolicy(t *testing.T) {
 				c.does(w)
 			}
 			configure(t, cli, c.after)
-			run(t, cli, "plan", "-input=false", "-out=plan.bin")
+			args := []string{"plan", "-input=false", "-out=plan.bin"}
+			if c.replace {
+				args = append(args, "-replace=autodevops_registry_access.shop")
+			}
+			run(t, cli, args...)
 			plan := filepath.Join(cli.Dir, "plan.json")
 			if err := os.WriteFile(plan, []byte(run(t, cli, "show", "-json", "plan.bin")), 0o600); err != nil {
 				t.Fatal(err)
@@ -84,6 +103,10 @@ func TestPolicy(t *testing.T) {
 			labelled := judge(t, opa, plan, "revoke-registry-access")
 			if (len(labelled) == 0) != (c.denies == "" || c.approved) {
 				t.Errorf("with the label, the policy says %q", labelled)
+			}
+			labelled = judge(t, opa, plan, "replace-registry-access")
+			if (len(labelled) == 0) != (c.denies == "" || c.replacement) {
+				t.Errorf("with the label for replacements, the policy says %q", labelled)
 			}
 		})
 	}
