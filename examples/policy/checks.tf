@@ -10,7 +10,7 @@ terraform {
   }
 }
 
-variable "accesses" {
+variable "projects" {
   type = map(object({
     permanent = optional(bool, false)
     scopes    = optional(set(string), ["read_registry"])
@@ -23,7 +23,7 @@ variable "accesses" {
 }
 
 resource "autodevops_registry_access" "this" {
-  for_each = var.accesses
+  for_each = var.projects
 
   project   = each.key
   permanent = each.value.permanent

@@ -21,7 +21,7 @@ revocation_label := "revoke-registry-access"
 
 replacement_label := "replace-registry-access"
 
-accesses contains change if {
+resources contains change if {
 	some change in input.resource_changes
 	change.mode == "managed"
 	change.type == "autodevops_registry_access"
@@ -29,42 +29,42 @@ accesses contains change if {
 
 # The resources that exist after the apply, changed or not.
 kept contains change if {
-	some change in accesses
+	some change in resources
 	change.change.after != null
 }
 
 deny contains msg if {
-	some access in kept
-	access.change.after.permanent == true
-	msg := sprintf("%s: permanent tokens outlive everybody who knows of them; set permanent = false", [access.address])
+	some resource in kept
+	resource.change.after.permanent == true
+	msg := sprintf("%s: permanent tokens outlive everybody who knows of them; set permanent = false", [resource.address])
 }
 
 deny contains msg if {
-	some access in kept
-	days := lifetime(access.change.after)
+	some resource in kept
+	days := lifetime(resource.change.after)
 	days > longest_lifetime_days
-	msg := sprintf("%s: tokens live for %d days; %d is the most", [access.address, days, longest_lifetime_days])
+	msg := sprintf("%s: tokens live for %d days; %d is the most", [resource.address, days, longest_lifetime_days])
 }
 
 deny contains msg if {
-	some access in kept
-	some scope in access.change.after.scopes
+	some resource in kept
+	some scope in resource.change.after.scopes
 	startswith(scope, "write_")
-	msg := sprintf("%s: %s is more than a cluster needs to pull images", [access.address, scope])
+	msg := sprintf("%s: %s is more than a cluster needs to pull images", [resource.address, scope])
 }
 
 # Once a rotation is due, every nightly run would be denied. So deny the argument now.
 deny contains msg if {
-	some access in kept
-	access.change.after.rotation.overlap_days == 0
-	msg := sprintf("%s: overlap_days = 0 revokes the token in use before the cluster has the next one", [access.address])
+	some resource in kept
+	resource.change.after.rotation.overlap_days == 0
+	msg := sprintf("%s: overlap_days = 0 revokes the token in use before the cluster has the next one", [resource.address])
 }
 
 deny contains msg if {
-	some access in kept
+	some resource in kept
 	some name in ["permanent", "rotation", "scopes"]
-	unknown(access.change, name)
-	msg := sprintf("%s: %s is not known yet, so nobody can approve it", [access.address, name])
+	unknown(resource.change, name)
+	msg := sprintf("%s: %s is not known yet, so nobody can approve it", [resource.address, name])
 }
 
 deny contains msg if {
@@ -76,60 +76,60 @@ deny contains msg if {
 deny contains msg if {
 	not labelled
 	not replacement_label in data.labels
-	some access in replaced
-	msg := sprintf("%s: its tokens are revoked after the new one is published; the label %s approves that", [access.address, replacement_label])
+	some resource in replaced
+	msg := sprintf("%s: its tokens are revoked after the new one is published; the label %s approves that", [resource.address, replacement_label])
 }
 
 labelled if revocation_label in data.labels
 
 # create_before_destroy: the new token is published before the old ones are revoked.
-replaced contains access if {
-	some access in accesses
-	access.change.actions == ["create", "delete"]
-	access.change.before.project_id == access.change.after.project_id
-	count(tokens(access.change.before)) > 0
+replaced contains resource if {
+	some resource in resources
+	resource.change.actions == ["create", "delete"]
+	resource.change.before.project_id == resource.change.after.project_id
+	count(tokens(resource.change.before)) > 0
 }
 
 # Destroyed, or replaced in any other way: all tokens are revoked at once, in use or not.
 # A deposed object is what an approved replacement has left. The Secret has the new token
 # before the old ones are revoked.
-revocations contains {"address": access.address, "why": "its tokens are revoked at once"} if {
-	some access in accesses
-	"delete" in access.change.actions
-	count(tokens(access.change.before)) > 0
-	not access in replaced
-	not replacement_left(access)
+revocations contains {"address": resource.address, "why": "its tokens are revoked at once"} if {
+	some resource in resources
+	"delete" in resource.change.actions
+	count(tokens(resource.change.before)) > 0
+	not resource in replaced
+	not replacement_left(resource)
 }
 
-replacement_left(access) if {
-	access.deposed
+replacement_left(resource) if {
+	resource.deposed
 	some other in kept
-	other.address == access.address
+	other.address == resource.address
 	not "delete" in other.change.actions
 }
 
 # Removed from the state: after that, nobody rotates or revokes the tokens.
-revocations contains {"address": access.address, "why": "its tokens will be in nobody's state"} if {
-	some access in accesses
-	"forget" in access.change.actions
-	count(tokens(access.change.before)) > 0
+revocations contains {"address": resource.address, "why": "its tokens will be in nobody's state"} if {
+	some resource in resources
+	"forget" in resource.change.actions
+	count(tokens(resource.change.before)) > 0
 }
 
-# A changed argument ends the access, and not a change in GitLab.
-revocations contains {"address": access.address, "why": sprintf("%s ends an access that is required", [name])} if {
-	some access in kept
-	access.change.before.required != false
-	access.change.after.required == false
+# A changed argument ends registry access, and not a change in GitLab.
+revocations contains {"address": resource.address, "why": sprintf("%s ends registry access that is required", [name])} if {
+	some resource in kept
+	resource.change.before.required != false
+	resource.change.after.required == false
 	some name in decisive
-	argument(access.change.before, name) != argument(access.change.after, name)
+	argument(resource.change.before, name) != argument(resource.change.after, name)
 }
 
-# An unknown value may end the access. Only the apply will show it.
-revocations contains {"address": access.address, "why": sprintf("%s is not known yet, and may end it", [name])} if {
-	some access in kept
-	count(tokens(access.change.before)) > 0
+# An unknown value may end registry access. Only the apply will show it.
+revocations contains {"address": resource.address, "why": sprintf("%s is not known yet, and may end it", [name])} if {
+	some resource in kept
+	count(tokens(resource.change.before)) > 0
 	some name in ["project", "required", "generation"]
-	unknown(access.change, name)
+	unknown(resource.change, name)
 }
 
 # The values of last_action. A later version of the provider may have more.
@@ -139,18 +139,18 @@ known_actions := {
 }
 
 deny contains msg if {
-	some access in kept
-	action := object.get(access.change.after, "last_action", null)
+	some resource in kept
+	action := object.get(resource.change.after, "last_action", null)
 	action != null
 	not action in known_actions
-	msg := sprintf("%s: the action %s is not known to this policy", [access.address, action])
+	msg := sprintf("%s: the action %s is not known to this policy", [resource.address, action])
 }
 
 # What the plan does to the tokens of each resource, for the reviewer of the merge request.
-actions contains {"address": access.address, "action": access.change.after.last_action} if {
-	some access in kept
-	access.change.actions != ["no-op"]
-	object.get(access.change.after, "last_action", null) != null
+actions contains {"address": resource.address, "action": resource.change.after.last_action} if {
+	some resource in kept
+	resource.change.actions != ["no-op"]
+	object.get(resource.change.after, "last_action", null) != null
 }
 
 # The arguments that decide whether access is required.

@@ -66,7 +66,7 @@ test_unknown_arguments_are_denied if {
 	count(denied(planned(["create"], null, object.union(state, {"rotation": {}}), {"rotation": {"expiration_days": true}}))) == 1
 }
 
-test_destroying_a_required_access_needs_the_label if {
+test_destroying_what_is_required_needs_the_label if {
 	count(denied(planned(["delete"], state, null, {}))) == 1
 	count(labelled(planned(["delete"], state, null, {}))) == 0
 }

@@ -1,55 +1,83 @@
+# An object type with optional attributes would drop a misspelled key without a word. So
+# the types are "any", and the keys are checked.
+
 variable "projects" {
   description = <<-EOT
     The projects. A key is any name that stays the same, for example the project's full path.
 
     * `project`: the project's numeric id or full path. Default: the key.
     * `namespaces`: where the project's images run. Each namespace gets one Secret, for all projects with images in it.
-    * `mode`, `on_not_required`, `visibility`, `container_registry_access_level`, `auto_devops_enabled`: as in `autodevops_registry_access`.
-    * `rotation`: used for this project instead of the module's `rotation`.
+    * every other argument of `autodevops_registry_access`. Without it, that of `defaults` counts.
   EOT
-  type = map(object({
-    project                         = optional(string)
-    namespaces                      = optional(set(string), [])
-    mode                            = optional(string)
-    on_not_required                 = optional(string)
-    visibility                      = optional(string)
-    container_registry_access_level = optional(string)
-    auto_devops_enabled             = optional(bool)
-    rotation = optional(object({
-      expiration_days    = optional(number)
-      rotate_before_days = optional(number)
-      overlap_days       = optional(number)
-      spread_days        = optional(number)
-    }))
-  }))
-  nullable = false
+  type        = any
+  nullable    = false
+
+  validation {
+    condition     = can(keys(var.projects)) && alltrue([for project in try(values(var.projects), []) : can(keys(project))])
+    error_message = "This is a map of objects, as in { \"acme/shop\" = { namespaces = [\"shop\"] } }. A project without arguments is {}."
+  }
+
+  validation {
+    condition = length(setsubtract(flatten([for project in try(values(var.projects), []) : try(keys(project), [])]), [
+      "project", "namespaces", "name", "username", "scopes", "mode", "on_not_required", "visibility", "container_registry_access_level",
+      "auto_devops_enabled", "permanent", "rotation", "rotate_when_changed", "verify", "timeouts",
+    ])) == 0
+    error_message = "Unknown argument: ${join(", ", setsubtract(flatten([for project in try(values(var.projects), []) : try(keys(project), [])]), [
+      "project", "namespaces", "name", "username", "scopes", "mode", "on_not_required", "visibility", "container_registry_access_level",
+      "auto_devops_enabled", "permanent", "rotation", "rotate_when_changed", "verify", "timeouts",
+    ]))}."
+  }
 
   validation {
     condition = alltrue([
-      for project in values(var.projects) : alltrue([
-        for namespace in project.namespaces : can(regex("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", namespace))
-      ])
+      for project in try(values(var.projects), []) :
+      length(setsubtract(try(keys(project.rotation), []), ["expiration_days", "rotate_before_days", "overlap_days", "spread_days"])) == 0
     ])
-    error_message = "A namespace has up to 63 lower-case letters, digits and hyphens, and begins and ends with a letter or digit."
+    error_message = "rotation has only expiration_days, rotate_before_days, overlap_days and spread_days."
+  }
+
+  validation {
+    condition = alltrue([
+      for project in try(values(var.projects), []) : length(setsubtract(try(keys(project.timeouts), []), ["create", "read", "update", "delete"])) == 0
+    ])
+    error_message = "timeouts has only create, read, update and delete."
+  }
+
+  validation {
+    condition = alltrue([
+      for project in try(values(var.projects), []) :
+      !can(project.namespaces) || can([for namespace in project.namespaces : regex("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", namespace)])
+    ])
+    error_message = "namespaces is a list. A namespace has up to 63 lower-case letters, digits and hyphens, and begins and ends with a letter or digit."
   }
 }
 
-variable "rotation" {
-  description = "The rotation periods of all projects, as in `autodevops_registry_access`. By default, rotations are spread over 60 days, so that tokens that were minted on one day are not all replaced on one day."
-  type = object({
-    expiration_days    = optional(number)
-    rotate_before_days = optional(number)
-    overlap_days       = optional(number)
-    spread_days        = optional(number)
-  })
-  default  = { spread_days = 60 }
-  nullable = false
-}
+variable "defaults" {
+  description = "Arguments of `autodevops_registry_access` for all projects. Without `rotation`, the rotations are spread over 60 days, so that tokens that were minted on one day are not all replaced on one day. `rotate_when_changed` of all and of a project are added up; every other argument of a project counts as a whole instead."
+  type        = any
+  default     = {}
+  nullable    = false
 
-variable "token_name" {
-  description = "The name of the deploy tokens. Default: that of `autodevops_registry_access`."
-  type        = string
-  default     = null
+  validation {
+    condition = length(setsubtract(try(keys(var.defaults), ["not an object"]), [
+      "name", "username", "scopes", "mode", "on_not_required", "visibility", "container_registry_access_level",
+      "auto_devops_enabled", "permanent", "rotation", "rotate_when_changed", "verify", "timeouts",
+    ])) == 0
+    error_message = "Unknown argument: ${join(", ", setsubtract(try(keys(var.defaults), ["not an object"]), [
+      "name", "username", "scopes", "mode", "on_not_required", "visibility", "container_registry_access_level",
+      "auto_devops_enabled", "permanent", "rotation", "rotate_when_changed", "verify", "timeouts",
+    ]))}."
+  }
+
+  validation {
+    condition     = length(setsubtract(try(keys(var.defaults.rotation), []), ["expiration_days", "rotate_before_days", "overlap_days", "spread_days"])) == 0
+    error_message = "rotation has only expiration_days, rotate_before_days, overlap_days and spread_days."
+  }
+
+  validation {
+    condition     = length(setsubtract(try(keys(var.defaults.timeouts), []), ["create", "read", "update", "delete"])) == 0
+    error_message = "timeouts has only create, read, update and delete."
+  }
 }
 
 variable "secret_name" {
@@ -68,6 +96,13 @@ variable "secret_labels" {
   description = "Labels of the Secrets."
   type        = map(string)
   default     = { "app.kubernetes.io/managed-by" = "terraform" }
+  nullable    = false
+}
+
+variable "write_only" {
+  description = "Whether the Secrets are written with `data_wo`, so that their state holds no credentials. This needs Terraform or OpenTofu 1.11. If false, Terraform also sees that somebody else has edited a Secret."
+  type        = bool
+  default     = true
   nullable    = false
 }
 

@@ -8,7 +8,7 @@ terraform {
     }
     kubernetes = {
       source  = "hashicorp/kubernetes"
-      version = ">= 2.16"
+      version = ">= 2.36" # data_wo
     }
   }
 }

@@ -104,7 +104,7 @@ resource "autodevops_registry_access" "worker" {
 		says:      []string{"Plan: 4 to add", `kubernetes_secret_v1.this["shop"]`, `autodevops_registry_access.this["acme/worker"]`},
 	},
 	"policy": {
-		files: []string{"policy/checks.tf"}, variables: []string{`accesses={"acme/shop"={}}`},
+		files: []string{"policy/checks.tf"}, variables: []string{`projects={"acme/shop"={}}`},
 		says: []string{"Plan: 1 to add"},
 	},
 	"pipeline in GitLab": {files: []string{"pipelines/gitlab/main.tf"}, validate: true},
@@ -113,10 +113,10 @@ resource "autodevops_registry_access" "worker" {
 	"backend pg":         {files: []string{"pipelines/state/backend_pg.tf"}, validate: true},
 	"backend kubernetes": {files: []string{"pipelines/state/backend_kubernetes.tf"}, validate: true},
 	"before a migration": {files: []string{"pipelines/migration/1_before.tf"}, says: []string{"Plan: 3 to add"}},
-	"policy, permanent":  {files: []string{"policy/checks.tf"}, variables: []string{`accesses={"acme/shop"={permanent=true}}`}, refuses: "permanent tokens outlive"},
-	"policy, two years":  {files: []string{"policy/checks.tf"}, variables: []string{`accesses={"acme/shop"={rotation={expiration_days=730}}}`}, refuses: "a year at most"},
-	"policy, writing":    {files: []string{"policy/checks.tf"}, variables: []string{`accesses={"acme/shop"={scopes=["read_registry","write_registry"]}}`}, refuses: "only pulls"},
-	"policy, no overlap": {files: []string{"policy/checks.tf"}, variables: []string{`accesses={"acme/shop"={rotation={overlap_days=0}}}`}, refuses: "without an overlap"},
+	"policy, permanent":  {files: []string{"policy/checks.tf"}, variables: []string{`projects={"acme/shop"={permanent=true}}`}, refuses: "permanent tokens outlive"},
+	"policy, two years":  {files: []string{"policy/checks.tf"}, variables: []string{`projects={"acme/shop"={rotation={expiration_days=730}}}`}, refuses: "a year at most"},
+	"policy, writing":    {files: []string{"policy/checks.tf"}, variables: []string{`projects={"acme/shop"={scopes=["read_registry","write_registry"]}}`}, refuses: "only pulls"},
+	"policy, no overlap": {files: []string{"policy/checks.tf"}, variables: []string{`projects={"acme/shop"={rotation={overlap_days=0}}}`}, refuses: "without an overlap"},
 	"testing": {
 		files: []string{"testing/*.tf"}, variables: []string{"project=acme/shop", "namespace=shop"},
 		says: []string{"Plan: 2 to add", "data_wo "},

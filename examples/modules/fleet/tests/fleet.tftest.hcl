@@ -9,10 +9,17 @@ mock_provider "kubernetes" {}
 
 variables {
   projects = {
-    "acme/shop"   = { namespaces = ["shop", "storefront"] }
-    "acme/worker" = { namespaces = ["shop"], mode = "always", rotation = { expiration_days = 90 } }
-    site          = { project = "acme/site", namespaces = ["site"] }
-    library       = { project = "1234" }
+    "acme/shop" = { namespaces = ["shop", "storefront"], rotate_when_changed = { incident = "2026-03" } }
+    "acme/worker" = {
+      namespaces = ["shop"]
+      mode       = "always"
+      rotation   = { expiration_days = 90 }
+      verify     = false
+      scopes     = ["read_registry", "read_repository"]
+      timeouts   = { create = "5m" }
+    }
+    site    = { project = "acme/site", namespaces = ["site"] }
+    library = { project = "1234" }
   }
 }
 
@@ -25,15 +32,44 @@ run "one_resource_for_each_project" {
   }
   assert {
     condition     = autodevops_registry_access.this["acme/shop"].rotation.spread_days == 60 && autodevops_registry_access.this["acme/worker"].rotation.expiration_days == 90
-    error_message = "The rotation of a project must replace the rotation of the module."
+    error_message = "The rotation of a project must count instead of the one of the module."
   }
   assert {
-    condition     = autodevops_registry_access.this["acme/worker"].mode == "always"
+    condition = (
+      autodevops_registry_access.this["acme/worker"].mode == "always" && !autodevops_registry_access.this["acme/worker"].verify &&
+      contains(autodevops_registry_access.this["acme/worker"].scopes, "read_repository") && autodevops_registry_access.this["acme/worker"].timeouts.create == "5m"
+    )
     error_message = "The arguments of a project must reach the resource."
+  }
+  assert {
+    condition     = autodevops_registry_access.this["acme/shop"].rotate_when_changed == tomap({ incident = "2026-03" }) && autodevops_registry_access.this["site"].rotate_when_changed == null
+    error_message = "rotate_when_changed of one project must reach that project alone."
+  }
+}
+
+run "defaults_for_all_projects" {
+  command = plan
+  variables {
+    defaults = { rotation = { expiration_days = 180 }, on_not_required = "keep", mode = "never", rotate_when_changed = { policy = "2" } }
+  }
+  assert {
+    condition     = autodevops_registry_access.this["acme/shop"].rotation.expiration_days == 180 && autodevops_registry_access.this["acme/worker"].rotation.expiration_days == 90
+    error_message = "The defaults must reach the projects that have no rotation of their own."
+  }
+  assert {
+    condition     = autodevops_registry_access.this["site"].on_not_required == "keep" && autodevops_registry_access.this["site"].mode == "never" && autodevops_registry_access.this["acme/worker"].mode == "always"
+    error_message = "An argument of a project must count instead of the default."
+  }
+  assert {
+    condition     = autodevops_registry_access.this["acme/shop"].rotate_when_changed == tomap({ incident = "2026-03", policy = "2" }) && autodevops_registry_access.this["site"].rotate_when_changed == tomap({ policy = "2" })
+    error_message = "rotate_when_changed of all and of a project must be added up."
   }
 }
 
 run "one_secret_for_each_namespace" {
+  variables {
+    write_only = false
+  }
   override_resource {
     target = autodevops_registry_access.this["acme/worker"]
     values = {
@@ -70,11 +106,11 @@ run "one_secret_for_each_namespace" {
   }
   assert {
     condition     = jsondecode(nonsensitive(kubernetes_secret_v1.this["site"].data[".dockerconfigjson"])).auths == {}
-    error_message = "The Secret of a project that needs no access must exist and be empty."
+    error_message = "The Secret of a project that needs no token must exist and be empty."
   }
   assert {
     condition     = output.not_required == { site = "anonymous_pull" } && output.next_rotation == "2026-06-01T00:00:00Z"
-    error_message = "The outputs must list the projects that need no access, and the next rotation."
+    error_message = "The outputs must list the projects that need no token, and the next rotation."
   }
   assert {
     condition     = length(kubernetes_namespace_v1.this) == 0
@@ -108,12 +144,68 @@ run "refuses_an_invalid_namespace" {
   expect_failures = [var.projects]
 }
 
+run "refuses_a_namespace_that_is_no_list" {
+  command = plan
+  variables {
+    projects = { "acme/shop" = { namespaces = "shop" } }
+  }
+  expect_failures = [var.projects]
+}
+
+run "refuses_an_unknown_argument" {
+  command = plan
+  variables {
+    projects = { "acme/shop" = {}, "acme/worker" = { rotaton = { expiration_days = 90 } } }
+  }
+  expect_failures = [var.projects]
+}
+
+run "refuses_an_unknown_rotation_period" {
+  command = plan
+  variables {
+    projects = { "acme/shop" = { rotation = { expiration_day = 90 } } }
+  }
+  expect_failures = [var.projects]
+}
+
+run "refuses_an_unknown_timeout" {
+  command = plan
+  variables {
+    projects = { "acme/shop" = { timeouts = { make = "5m" } } }
+  }
+  expect_failures = [var.projects]
+}
+
+run "refuses_a_list" {
+  command = plan
+  variables {
+    projects = ["acme/shop"]
+  }
+  expect_failures = [var.projects]
+}
+
+run "refuses_an_unknown_default" {
+  command = plan
+  variables {
+    defaults = { spread_days = 60 }
+  }
+  expect_failures = [var.defaults]
+}
+
+run "refuses_an_unknown_default_period" {
+  command = plan
+  variables {
+    defaults = { rotation = { spread_day = 60 } }
+  }
+  expect_failures = [var.defaults]
+}
+
 run "accepts_an_empty_map" {
   variables {
     projects = {}
   }
   assert {
-    condition     = output.accesses == {} && output.next_rotation == null
+    condition     = output.registry_access == {} && output.next_rotation == null
     error_message = "An empty map must make no resources."
   }
 }
