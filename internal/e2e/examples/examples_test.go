@@ -127,9 +127,10 @@ resource "autodevops_registry_access" "worker" {
 type world struct {
 	*gitlabtest.Server
 
-	group *gitlabtest.Group
-	shop  *gitlabtest.Project
-	token gitlabtest.Token
+	group    *gitlabtest.Group
+	projects []*gitlabtest.Project
+	shop     *gitlabtest.Project
+	token    gitlabtest.Token
 }
 
 func newWorld(t *testing.T) (w *world, env []string) {
@@ -138,6 +139,7 @@ func newWorld(t *testing.T) (w *world, env []string) {
 	w.group = w.CreateGroup("acme", gitlabtest.GroupOptions{AutoDevOps: gitlabtest.True})
 	for _, path := range []string{"acme/shop", "acme/worker", "acme/billing", "acme/catalog"} {
 		p := w.CreateProject(path, gitlabtest.ProjectOptions{})
+		w.projects = append(w.projects, p)
 		if path == "acme/shop" {
 			w.shop = p
 		}
