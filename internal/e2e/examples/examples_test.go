@@ -103,6 +103,10 @@ resource "autodevops_registry_access" "worker" {
 		variables: []string{`projects={"acme/shop"={namespaces=["shop"]},"acme/worker"={namespaces=["shop","worker"]}}`},
 		says:      []string{"Plan: 4 to add", `kubernetes_secret_v1.this["shop"]`, `autodevops_registry_access.this["acme/worker"]`},
 	},
+	"adopt": {
+		files:     []string{"modules/adopt/*.tf"},
+		variables: []string{"group=acme"}, says: []string{"Plan: 4 to add"},
+	},
 	"policy": {
 		files: []string{"policy/checks.tf"}, variables: []string{`projects={"acme/shop"={}}`},
 		says: []string{"Plan: 1 to add"},

@@ -15,7 +15,12 @@ const leakedGuide = "../templates/guides/token-leaked.md"
 // snippet is the shell block of a guide that contains the text.
 func snippet(t *testing.T, guide, contains string) string {
 	t.Helper()
-	blocks := strings.Split(textOf(t, guide), "```sh\n")
+	return snippetOf(t, guide, "sh", contains)
+}
+
+func snippetOf(t *testing.T, guide, language, contains string) string {
+	t.Helper()
+	blocks := strings.Split(textOf(t, guide), "```"+language+"\n")
 	for _, block := range blocks[1:] {
 		block, _, _ = strings.Cut(block, "```")
 		if strings.Contains(block, contains) {

@@ -1,0 +1,31 @@
+variable "group" {
+  description = "The group: its numeric id or its full path. All projects below it are managed, subgroups included."
+  type        = string
+  nullable    = false
+}
+
+variable "exclude" {
+  description = "Full paths of groups and projects that are not managed. If a project is managed already, excluding it is a destroy, and the plan fails."
+  type        = set(string)
+  default     = []
+  nullable    = false
+}
+
+variable "rotation" {
+  description = "The rotation periods, as in `autodevops_registry_access`. By default, a token that is taken over stays valid for 30 days, so that every environment can be deployed in that time, and later rotations are spread over 60 days."
+  type        = any
+  default     = { overlap_days = 30, spread_days = 60 }
+  nullable    = false
+
+  validation {
+    condition     = length(setsubtract(try(keys(var.rotation), ["not an object"]), ["expiration_days", "rotate_before_days", "overlap_days", "spread_days"])) == 0
+    error_message = "rotation is an object with expiration_days, rotate_before_days, overlap_days and spread_days."
+  }
+}
+
+variable "modes" {
+  description = "The `mode` of single projects by their full path, as in { \"acme/library\" = \"never\" }."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
