@@ -21,6 +21,17 @@ provider "autodevops" {
   base_url = "https://gitlab.example.com"
 }
 
+# The commit that was applied last. The pipeline goes back to it while the policy denies a
+# newer one.
+variable "commit" {
+  type    = string
+  default = ""
+}
+
+output "commit" {
+  value = var.commit
+}
+
 variable "projects" {
   description = "Where each project's images run."
   type        = map(object({ namespace = string }))

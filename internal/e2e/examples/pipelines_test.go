@@ -1,191 +1,28 @@
 package examples_test
 
 import (
-	"crypto/subtle"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
-	"gopkg.in/yaml.v3"
-
 	"github.com/autodevops/terraform-provider-autodevops/internal/e2e/terraform"
-	"github.com/autodevops/terraform-provider-autodevops/internal/gitlabtest"
 )
 
-// stateServer keeps and locks a state as GitLab does, for Terraform's http backend.
-type stateServer struct {
-	mu           sync.Mutex
-	state, lock  []byte
-	password     string
-	locked, held int
-}
-
-func newStateServer(t *testing.T) (s *stateServer, url string) {
-	t.Helper()
-	s = &stateServer{password: "job-token"}
-	server := httptest.NewServer(s)
-	t.Cleanup(server.Close)
-	return s, server.URL
-}
-
-// ServeHTTP implements http.Handler.
-func (s *stateServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, password, _ := r.BasicAuth(); subtle.ConstantTimeCompare([]byte(password), []byte(s.password)) == 0 {
-		w.WriteHeader(http.StatusUnauthorized)
-		return
-	}
-	body, _ := io.ReadAll(r.Body)
-	var lock struct{ ID string }
-	_ = json.Unmarshal(s.lock, &lock)
-	switch isLock := strings.HasSuffix(r.URL.Path, "/lock"); {
-	case isLock && r.Method == http.MethodPost && s.lock != nil:
-		s.held++
-		w.WriteHeader(http.StatusLocked)
-		_, _ = w.Write(s.lock)
-	case isLock && r.Method == http.MethodPost:
-		s.lock = body
-		s.locked++
-	case isLock && r.Method == http.MethodDelete:
-		s.lock = nil
-	case r.Method == http.MethodGet && s.state == nil:
-		w.WriteHeader(http.StatusNoContent)
-	case r.Method == http.MethodGet:
-		_, _ = w.Write(s.state)
-	case r.Method == http.MethodPost && s.lock != nil && r.URL.Query().Get("ID") != lock.ID:
-		w.WriteHeader(http.StatusConflict)
-	case r.Method == http.MethodPost:
-		s.state = body
-	default:
-		w.WriteHeader(http.StatusMethodNotAllowed)
-	}
-}
-
-// pipeline is what is needed of a .gitlab-ci.yml.
-type pipeline struct {
-	Stages    []string          `yaml:"stages"`
-	Variables map[string]string `yaml:"variables"`
-	Plan      job               `yaml:"plan"`
-	Template  job               `yaml:".apply"`
-	Apply     job               `yaml:"apply"`
-	Revoke    job               `yaml:"apply-revocations"`
-}
-
-type job struct {
-	Extends       string            `yaml:"extends"`
-	Stage         string            `yaml:"stage"`
-	Script        []string          `yaml:"script"`
-	Variables     map[string]string `yaml:"variables"`
-	ResourceGroup string            `yaml:"resource_group"`
-	Environment   string            `yaml:"environment"`
-	Rules         []struct{ When string }
-	Artifacts     struct {
-		Paths   []string          `yaml:"paths"`
-		Reports map[string]string `yaml:"reports"`
-	} `yaml:"artifacts"`
-}
-
-func read(t *testing.T, file string, into any) {
-	t.Helper()
-	if err := yaml.Unmarshal([]byte(textOf(t, file)), into); err != nil {
-		t.Fatalf("%s: %v", file, err)
-	}
-}
-
-// runner runs a pipeline's jobs as GitLab's would.
-type runner struct {
-	*testing.T
-
-	pipeline pipeline
-	dir, bin string
-	env      []string
-}
-
-// run runs a job's script.
-func (r *runner) run(j job, more ...string) (string, error) {
-	r.Helper()
-	script := j.Script
-	if j.Extends == ".apply" {
-		script = r.pipeline.Template.Script
-	}
-	variables := []string{}
-	for name, value := range j.Variables {
-		variables = append(variables, name+"="+value)
-	}
-	for name, value := range r.pipeline.Variables {
-		variables = append(variables, name+"="+os.Expand(value, func(name string) string { return r.variable(name) }))
-	}
-	cmd := exec.CommandContext(r.Context(), "sh", "-eu", "-c", strings.Join(script, "\n"))
-	cmd.Dir = r.dir
-	cmd.Env = slices.Concat([]string{"PATH=" + r.bin + ":" + os.Getenv("PATH"), "HOME=" + r.dir, "CHECKPOINT_DISABLE=1"}, r.env, variables, more)
-	out, err := cmd.CombinedOutput()
-	return colour.ReplaceAllString(string(out), ""), err
-}
-
-var colour = regexp.MustCompile("\x1b\\[[0-9;]*m")
-
-func (r *runner) variable(name string) string {
-	for _, variable := range r.env {
-		if value, ok := strings.CutPrefix(variable, name+"="); ok {
-			return value
-		}
-	}
-	return ""
-}
-
-// TestPolicy_pipeline runs the scripts of the example pipeline, with the state in a
-// server that locks it: a merge request's plan, the apply after it, another one at
-// night, a merge request that ends an access, and an old job that somebody repeats.
+// TestPolicy_pipeline runs the scripts of the example pipeline: a merge request's plan, the
+// apply after it, another one at night, a merge request that ends registry access, and an
+// old job that somebody repeats.
 func TestPolicy_pipeline(t *testing.T) {
 	t.Parallel()
-	opa := os.Getenv("OPA")
-	if opa == "" {
-		t.Skip("no policy engine: make policy builds one")
-	}
 	w, env := newWorld(t)
-	state, url := newStateServer(t)
-	token := strings.TrimPrefix(env[1], "GITLAB_TOKEN=")
-	planToken := w.CreateAccessToken(w.GroupMember(w.group, gitlabtest.Maintainer), "read_api")
-	r := &runner{T: t, dir: t.TempDir(), bin: t.TempDir(), env: []string{
-		"TF_CLI_CONFIG_FILE=" + house.configFile, "GITLAB_PLAN_TOKEN=" + planToken, "CI_JOB_TOKEN=" + state.password,
-		"CI_API_V4_URL=" + url + "/api/v4", "CI_PROJECT_ID=42", "CI_MERGE_REQUEST_LABELS=",
-		"CI_COMMIT_SHA=newest", "CI_DEFAULT_BRANCH=main",
-	}}
-	read(t, "pipelines/gitlab/.gitlab-ci.yml", &r.pipeline)
-	for name, path := range map[string]string{"terraform": house.cli, "opa": opa} {
-		if err := os.Symlink(path, filepath.Join(r.bin, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	put := func(name, text string) {
-		t.Helper()
-		path := filepath.Join(r.dir, name)
-		err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600))
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.WriteFile(filepath.Join(r.bin, "git"), []byte("#!/bin/sh\nprintf 'newest\\trefs/heads/main\\n'\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	config := w.written(textOf(t, "pipelines/gitlab/main.tf"))
-	put("main.tf", config)
-	put("policy/registry_access.rego", textOf(t, "policy/registry_access.rego"))
-	apply := "GITLAB_APPLY_TOKEN=" + token
+	r, state, config := pipelineIn(t, w, env)
+	first := r.commit("two projects")
+	apply := []string{"GITLAB_APPLY_TOKEN=" + state.maintainer, "CI_COMMIT_SHA=" + first}
 
-	out, err := r.run(r.pipeline.Plan)
+	out, err := r.run(r.pipeline.Plan, "CI_COMMIT_SHA="+first)
 	if err != nil || !strings.Contains(out, "Plan: 4 to add") {
 		t.Fatalf("the plan of the merge request: %v\n%s", err, out)
 	}
@@ -196,13 +33,13 @@ func TestPolicy_pipeline(t *testing.T) {
 	if w.Writes() != 0 || state.locked != 0 {
 		t.Errorf("a merge request wrote: %d requests to GitLab, %d locks", w.Writes(), state.locked)
 	}
-	if out, err = r.run(r.pipeline.Apply, apply); err != nil || !strings.Contains(out, "4 added") {
+	if out, err = r.run(r.pipeline.Apply, apply...); err != nil || !strings.Contains(out, "4 added") {
 		t.Fatalf("the apply: %v\n%s", err, out)
 	}
 	if state.locked == 0 || len(w.ActiveTokens(w.shop)) != 1 {
 		t.Errorf("%d locks, %d tokens", state.locked, len(w.ActiveTokens(w.shop)))
 	}
-	if out, err = r.run(r.pipeline.Apply, apply); err != nil || !strings.Contains(out, "No changes.") {
+	if out, err = r.run(r.pipeline.Apply, apply...); err != nil || !strings.Contains(out, "No changes.") {
 		t.Fatalf("the nightly apply: %v\n%s", err, out)
 	}
 	for _, secret := range w.Secrets() {
@@ -211,22 +48,68 @@ func TestPolicy_pipeline(t *testing.T) {
 		}
 	}
 
-	// Somebody takes the shop out.
-	put("main.tf", strings.Replace(config, `"acme/shop"   = { namespace = "shop-production" }`, "", 1))
-	if out, err = r.run(r.pipeline.Plan); err == nil || !strings.Contains(out, "revoked at once") {
-		t.Errorf("the policy lets an access end: %v\n%s", err, out)
+	// Somebody takes the shop out, and the other project is due for a rotation.
+	r.put("main.tf", strings.Replace(config, `"acme/shop"   = { namespace = "shop-production" }`, "", 1))
+	second := r.commit("without the shop")
+	if out, err = r.run(r.pipeline.Plan, "CI_COMMIT_SHA="+second); err == nil || !strings.Contains(out, "revoked at once") {
+		t.Errorf("the policy lets registry access end: %v\n%s", err, out)
 	}
-	if out, err = r.run(r.pipeline.Apply, apply); err == nil || len(w.ActiveTokens(w.shop)) != 1 {
-		t.Errorf("an apply ends an access: %v\n%s", err, out)
+	w.RevokeInSettings(w.ActiveTokens(w.projects[1])[0].ID)
+	apply[1] = "CI_COMMIT_SHA=" + second
+	if out, err = r.run(r.pipeline.Apply, apply...); err == nil || len(w.ActiveTokens(w.shop)) != 1 || !strings.Contains(out, "denied yes") {
+		t.Errorf("an apply ends registry access, or does not fail: %v\n%s", err, out)
 	}
-	if out, err = r.run(r.pipeline.Plan, "CI_MERGE_REQUEST_LABELS=later,revoke-registry-access"); err != nil {
+	if live := w.ActiveTokens(w.projects[1]); len(live) != 1 {
+		t.Errorf("a denied project blocks another one, which has %d tokens:\n%s", len(live), out)
+	}
+	r.git("checkout", "--quiet", "--force", second)
+	if out, err = r.run(r.pipeline.Plan, "CI_COMMIT_SHA="+second, "CI_MERGE_REQUEST_LABELS=later,revoke-registry-access"); err != nil {
 		t.Errorf("the label approves nothing: %v\n%s", err, out)
 	}
-	if out, err = r.run(r.pipeline.Revoke, apply, "CI_COMMIT_SHA=older"); err == nil || !strings.Contains(out, "not the newest commit") || len(w.ActiveTokens(w.shop)) != 1 {
+	if out, err = r.run(r.pipeline.Revoke, apply[0], "CI_COMMIT_SHA="+first); err == nil || !strings.Contains(out, "not the newest commit") || len(w.ActiveTokens(w.shop)) != 1 {
 		t.Errorf("an old job that is repeated: %v\n%s", err, out)
 	}
-	if out, err = r.run(r.pipeline.Revoke, apply); err != nil || len(w.ActiveTokens(w.shop)) != 0 {
+	if out, err = r.run(r.pipeline.Revoke, apply...); err != nil || len(w.ActiveTokens(w.shop)) != 0 {
 		t.Errorf("the approved apply: %v\n%s", err, out)
+	}
+}
+
+// TestPolicy_pipelineReplaces: the job for leaked tokens replaces one, and nothing else ends.
+func TestPolicy_pipelineReplaces(t *testing.T) {
+	t.Parallel()
+	w, env := newWorld(t)
+	r, state, _ := pipelineIn(t, w, env)
+	run := []string{"CI_COMMIT_SHA=" + r.commit("two projects"), "GITLAB_APPLY_TOKEN=" + state.maintainer}
+	if out, err := r.run(r.pipeline.Apply, run...); err != nil {
+		t.Fatalf("the apply: %v\n%s", err, out)
+	}
+	leaked := w.ActiveTokens(w.shop)[0]
+	out, err := r.run(r.pipeline.Replace, append(run, `REPLACE=autodevops_registry_access.this["acme/shop"]`)...)
+	if live := w.ActiveTokens(w.shop); err != nil || len(live) != 1 || live[0].ID == leaked.ID {
+		t.Errorf("the replacement: %v, %d tokens\n%s", err, len(live), out)
+	}
+	// With a configuration that would destroy first, it is refused.
+	r.put("main.tf", w.written(strings.Replace(textOf(t, "pipelines/gitlab/main.tf"), "create_before_destroy = true", "create_before_destroy = false", 1)))
+	run[0] = "CI_COMMIT_SHA=" + r.commit("destroys first")
+	kept := w.ActiveTokens(w.shop)[0]
+	out, err = r.run(r.pipeline.Replace, append(run, `REPLACE=autodevops_registry_access.this["acme/shop"]`)...)
+	if err == nil || !strings.Contains(out, "revoked at once") || !w.CanPull(w.shop, kept.Username, kept.Secret) {
+		t.Errorf("a replacement that destroys first: %v\n%s", err, out)
+	}
+}
+
+// TestPolicy_pipelineNeedsMaintainer: the token of a developer's job reads the state and
+// cannot lock it, as in GitLab.
+func TestPolicy_pipelineNeedsMaintainer(t *testing.T) {
+	t.Parallel()
+	w, env := newWorld(t)
+	r, state, _ := pipelineIn(t, w, env)
+	sha := "CI_COMMIT_SHA=" + r.commit("two projects")
+	if out, err := r.run(r.pipeline.Plan, sha); err != nil {
+		t.Fatalf("the plan: %v\n%s", err, out)
+	}
+	if out, err := r.run(r.pipeline.Apply, sha, "GITLAB_APPLY_TOKEN="+state.developer); err == nil || !strings.Contains(out, "invalid auth") || w.Writes() > 0 {
+		t.Errorf("an apply without the role: %v\n%s", err, out)
 	}
 }
 
@@ -245,6 +128,12 @@ func TestPipeline_declares(t *testing.T) {
 	}
 	if p.Revoke.Environment == "" || len(p.Revoke.Rules) != 1 || p.Revoke.Rules[0].When != "manual" {
 		t.Error("revocations happen by themselves")
+	}
+	if p.Replace.Environment == "" || len(p.Replace.Rules) != 1 || p.Replace.Rules[0].When != "manual" {
+		t.Error("replacements happen by themselves")
+	}
+	if len(p.Alert.Rules) != 1 || p.Alert.Rules[0].When != "on_failure" || p.Alert.Stage != ".post" {
+		t.Error("a failed schedule alerts nobody")
 	}
 	var values struct {
 		Image struct{ Secrets []struct{ Name string } }
