@@ -6,7 +6,8 @@
 #
 # labels.json contains the labels of the merge request, {"labels": ["revoke-registry-access"]}.
 # That label approves every end of registry access. The label replace-registry-access
-# approves only a replacement that creates the new token before it revokes the old ones.
+# approves only a replacement that creates the new token before it revokes the old ones, and
+# overwrite-ci-variables only a publication over CI/CD variables that somebody else has made.
 # An unknown value in a plan is denied, because it can become any value.
 package registry_access
 
@@ -20,6 +21,8 @@ default_lifetime_days := 365
 revocation_label := "revoke-registry-access"
 
 replacement_label := "replace-registry-access"
+
+overwriting_label := "overwrite-ci-variables"
 
 resources contains change if {
 	some change in input.resource_changes
@@ -62,7 +65,7 @@ deny contains msg if {
 
 deny contains msg if {
 	some resource in kept
-	some name in ["permanent", "rotation", "scopes"]
+	some name in ["permanent", "rotation", "scopes", "ci_variables"]
 	unknown(resource.change, name)
 	msg := sprintf("%s: %s is not known yet, so nobody can approve it", [resource.address, name])
 }
@@ -79,6 +82,26 @@ deny contains msg if {
 	some resource in replaced
 	msg := sprintf("%s: its tokens are revoked after the new one is published; the label %s approves that", [resource.address, replacement_label])
 }
+
+# The values that are overwritten are lost. Once the credentials are published, overwrite
+# changes nothing any more.
+deny contains msg if {
+	not overwriting_label in data.labels
+	some resource in kept
+	overwrites(resource.change.after)
+	not published_over(resource.change)
+	msg := sprintf("%s: overwrite replaces CI/CD variables of somebody else; the label %s approves that", [resource.address, overwriting_label])
+}
+
+overwrites(state) if state.ci_variables.overwrite == true
+
+published_over(change) if {
+	overwrites(change.before)
+	object.get(change.before, "ci_status", null) != null
+	scope(change.before) == scope(change.after)
+}
+
+scope(state) := object.get(state.ci_variables, "environment_scope", null)
 
 labelled if revocation_label in data.labels
 

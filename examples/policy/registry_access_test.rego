@@ -175,3 +175,39 @@ test_no_overlap_is_denied_before_anything_rotates if {
 test_the_label_approves_revocations_only if {
 	count(labelled(planned(["delete", "create"], state, object.union(state, {"permanent": true}), {}))) == 1
 }
+
+overwriting(plan) := msgs if {
+	msgs := registry_access.deny with input as plan with data.labels as ["overwrite-ci-variables"]
+}
+
+publishing(overwrite) := {"ci_variables": {"environment_scope": null, "overwrite": overwrite}, "ci_status": "published"}
+
+test_publishing_is_allowed if {
+	count(denied(created(publishing(null)))) == 0
+	count(denied(updated(object.union(publishing(false), {"last_action": "publish"})))) == 0
+	count(denied(updated({"last_action": "unpublish"}))) == 0
+}
+
+test_overwriting_needs_the_label if {
+	count(denied(created(publishing(true)))) == 1
+	count(overwriting(created(publishing(true)))) == 0
+	count(labelled(created(publishing(true)))) == 1
+	count(denied(updated(publishing(true)))) == 1
+}
+
+test_overwriting_is_approved_once if {
+	published := object.union(state, publishing(true))
+	count(denied(planned(["update"], published, object.union(published, {"generation": 2}), {}))) == 0
+	withdrawn := object.union(published, {"ci_status": null})
+	count(denied(planned(["update"], withdrawn, published, {}))) == 1
+}
+
+test_overwriting_another_scope_needs_the_label if {
+	published := object.union(state, publishing(true))
+	scoped := object.union(published, {"ci_variables": {"environment_scope": "production", "overwrite": true}})
+	count(denied(planned(["update"], published, scoped, {}))) == 1
+}
+
+test_an_unknown_scope_of_variables_is_denied if {
+	count(denied(planned(["create"], null, object.union(state, {"ci_variables": {}}), {"ci_variables": {"overwrite": true}}))) == 1
+}
