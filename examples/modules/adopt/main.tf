@@ -17,9 +17,15 @@ locals {
 resource "autodevops_registry_access" "this" {
   for_each = local.projects
 
-  project  = each.key
-  mode     = lookup(var.modes, each.value.path, null)
-  rotation = var.rotation
+  project      = each.key
+  mode         = lookup(var.modes, each.value.path, null)
+  ci_variables = var.ci_variables
+  rotation = {
+    expiration_days    = try(var.rotation.expiration_days, null)
+    rotate_before_days = try(var.rotation.rotate_before_days, null)
+    overlap_days       = try(var.rotation.overlap_days, var.rotation == null && var.ci_variables == null ? 30 : null)
+    spread_days        = try(var.rotation.spread_days, var.rotation == null ? 60 : null)
+  }
 
   lifecycle {
     create_before_destroy = true

@@ -31,6 +31,14 @@ output "registry_access" {
   }
 }
 
+output "environments_behind" {
+  description = "The environments of each project, by its full path, whose Secret holds something else than the published credentials. With `ci_variables`."
+  value = {
+    for id, access in autodevops_registry_access.this : local.projects[id].path => access.environments_behind
+    if try(length(access.environments_behind), 0) > 0
+  }
+}
+
 output "made_by_gitlab" {
   description = "Projects in which a token named gitlab-deploy-token works that no resource manages, with its id. After the take-over, somebody has saved the Auto DevOps settings, and GitLab has made one again, or a project had two."
   value = {

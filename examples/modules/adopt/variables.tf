@@ -11,14 +11,24 @@ variable "exclude" {
   nullable    = false
 }
 
-variable "rotation" {
-  description = "The rotation periods, as in `autodevops_registry_access`. By default, a token that is taken over stays valid for 30 days, so that every environment can be deployed in that time, and later rotations are spread over 60 days."
+variable "ci_variables" {
+  description = "Publishes the credentials in the CI/CD variables of each project, as in `autodevops_registry_access`. `{}` is enough."
   type        = any
-  default     = { overlap_days = 30, spread_days = 60 }
-  nullable    = false
+  default     = null
 
   validation {
-    condition     = length(setsubtract(try(keys(var.rotation), ["not an object"]), ["expiration_days", "rotate_before_days", "overlap_days", "spread_days"])) == 0
+    condition     = var.ci_variables == null || length(setsubtract(try(keys(var.ci_variables), var.ci_variables == null ? [] : ["not an object"]), ["environment_scope", "overwrite"])) == 0
+    error_message = "ci_variables is an object with environment_scope and overwrite."
+  }
+}
+
+variable "rotation" {
+  description = "The rotation periods, as in `autodevops_registry_access`. By default, rotations are spread over 60 days, and a token that is taken over stays valid for 30 days, so that every environment can be deployed in that time. With `ci_variables` it stays valid for half a year."
+  type        = any
+  default     = null
+
+  validation {
+    condition     = length(setsubtract(try(keys(var.rotation), var.rotation == null ? [] : ["not an object"]), ["expiration_days", "rotate_before_days", "overlap_days", "spread_days"])) == 0
     error_message = "rotation is an object with expiration_days, rotate_before_days, overlap_days and spread_days."
   }
 }

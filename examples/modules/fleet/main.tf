@@ -27,6 +27,7 @@ resource "autodevops_registry_access" "this" {
   permanent                       = try(each.value.permanent, null)
   rotation                        = try(each.value.rotation, try(each.value.permanent, null) == true ? null : { spread_days = 60 })
   rotate_when_changed             = length(local.rotate_when_changed[each.key]) > 0 ? local.rotate_when_changed[each.key] : null
+  ci_variables                    = try(each.value.ci_variables, null)
   verify                          = try(each.value.verify, null)
   timeouts                        = try(each.value.timeouts, null)
 

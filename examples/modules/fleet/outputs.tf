@@ -17,6 +17,9 @@ output "registry_access" {
       last_action         = access.last_action
       last_change         = access.last_change
       retired_tokens      = access.retired_tokens
+      ci_status           = access.ci_status
+      published_at        = access.published_at
+      environments_behind = access.environments_behind
       unmanaged_token_ids = access.unmanaged_token_ids
     }
   }

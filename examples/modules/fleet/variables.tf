@@ -20,11 +20,11 @@ variable "projects" {
   validation {
     condition = length(setsubtract(flatten([for project in try(values(var.projects), []) : try(keys(project), [])]), [
       "project", "namespaces", "name", "username", "scopes", "mode", "on_not_required", "visibility", "container_registry_access_level",
-      "auto_devops_enabled", "permanent", "rotation", "rotate_when_changed", "verify", "timeouts",
+      "auto_devops_enabled", "permanent", "rotation", "rotate_when_changed", "ci_variables", "verify", "timeouts",
     ])) == 0
     error_message = "Unknown argument: ${join(", ", setsubtract(flatten([for project in try(values(var.projects), []) : try(keys(project), [])]), [
       "project", "namespaces", "name", "username", "scopes", "mode", "on_not_required", "visibility", "container_registry_access_level",
-      "auto_devops_enabled", "permanent", "rotation", "rotate_when_changed", "verify", "timeouts",
+      "auto_devops_enabled", "permanent", "rotation", "rotate_when_changed", "ci_variables", "verify", "timeouts",
     ]))}."
   }
 
@@ -45,6 +45,13 @@ variable "projects" {
 
   validation {
     condition = alltrue([
+      for project in try(values(var.projects), []) : length(setsubtract(try(keys(project.ci_variables), []), ["environment_scope", "overwrite"])) == 0
+    ])
+    error_message = "ci_variables has only environment_scope and overwrite."
+  }
+
+  validation {
+    condition = alltrue([
       for project in try(values(var.projects), []) :
       !can(project.namespaces) || can([for namespace in project.namespaces : regex("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", namespace)])
     ])
@@ -61,11 +68,11 @@ variable "defaults" {
   validation {
     condition = length(setsubtract(try(keys(var.defaults), ["not an object"]), [
       "name", "username", "scopes", "mode", "on_not_required", "visibility", "container_registry_access_level",
-      "auto_devops_enabled", "permanent", "rotation", "rotate_when_changed", "verify", "timeouts",
+      "auto_devops_enabled", "permanent", "rotation", "rotate_when_changed", "ci_variables", "verify", "timeouts",
     ])) == 0
     error_message = "Unknown argument: ${join(", ", setsubtract(try(keys(var.defaults), ["not an object"]), [
       "name", "username", "scopes", "mode", "on_not_required", "visibility", "container_registry_access_level",
-      "auto_devops_enabled", "permanent", "rotation", "rotate_when_changed", "verify", "timeouts",
+      "auto_devops_enabled", "permanent", "rotation", "rotate_when_changed", "ci_variables", "verify", "timeouts",
     ]))}."
   }
 
@@ -77,6 +84,11 @@ variable "defaults" {
   validation {
     condition     = length(setsubtract(try(keys(var.defaults.timeouts), []), ["create", "read", "update", "delete"])) == 0
     error_message = "timeouts has only create, read, update and delete."
+  }
+
+  validation {
+    condition     = length(setsubtract(try(keys(var.defaults.ci_variables), []), ["environment_scope", "overwrite"])) == 0
+    error_message = "ci_variables has only environment_scope and overwrite."
   }
 }
 

@@ -90,3 +90,37 @@ output "credentials" {
 		t.Errorf("a project that is left out: %v", err)
 	}
 }
+
+// TestAdopt_ciVariables: the new credentials reach the jobs of each project.
+func TestAdopt_ciVariables(t *testing.T) {
+	t.Parallel()
+	w, env := newWorld(t)
+	old := w.CreateDeployToken(w.shop, access.GitLabName, "", time.Time{}, "read_registry")
+	cli := installed(t, env...)
+	write(t, cli, sources+`
+module "adopt" {
+  source       = "git::file://`+repositoryOf(t)+`//examples/modules/adopt?ref=v0.1.0"
+  group        = "acme"
+  ci_variables = {}
+}
+import {
+  for_each = module.adopt.imports
+  to       = module.adopt.autodevops_registry_access.this[each.key]
+  id       = each.value
+}
+`)
+	run(t, cli, "init", "-input=false")
+	run(t, cli, "apply", "-auto-approve", "-input=false")
+	if plan := run(t, cli, "plan", "-input=false", "-no-color"); !strings.Contains(plan, "No changes.") {
+		t.Errorf("the plan is not empty:\n%s", plan)
+	}
+	for _, p := range w.projects {
+		username, password := w.DeploySecret(w.StartJob(p))
+		if password == old.Secret || !w.CanPull(p, username, password) {
+			t.Errorf("a job of %s cannot pull, or has the old token", w.ProjectPath(p))
+		}
+	}
+	if !w.CanPull(w.shop, old.Username, old.Secret) {
+		t.Error("the old token has ended")
+	}
+}

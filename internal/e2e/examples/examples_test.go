@@ -52,6 +52,10 @@ var all = map[string]example{
 		files: []string{resources + "resource.tf"},
 		says:  []string{"Plan: 2 to add", `reason = "auto_devops_private"`, "docker_config_revision = (known after apply)"},
 	},
+	"CI/CD variables": {
+		files: []string{resources + "resource_ci_variables.tf"},
+		says:  []string{"Plan: 1 to add", `ci_status = "published"`},
+	},
 	"rotation": {files: []string{resources + "resource_rotation.tf"}, says: []string{"expiration_days    = 90"}},
 	"same run": {files: []string{resources + "resource_same_run.tf"}, says: []string{"Plan: 2 to add", "(known after apply)"}},
 	"import by id": {

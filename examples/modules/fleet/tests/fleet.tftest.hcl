@@ -66,6 +66,34 @@ run "defaults_for_all_projects" {
   }
 }
 
+run "publishes_in_ci_variables" {
+  command = plan
+  variables {
+    defaults = { ci_variables = {} }
+    projects = {
+      "acme/shop"   = {}
+      "acme/worker" = { ci_variables = { environment_scope = "production" } }
+      "acme/site"   = { ci_variables = null, namespaces = ["site"] }
+    }
+  }
+  assert {
+    condition     = autodevops_registry_access.this["acme/shop"].ci_variables != null && autodevops_registry_access.this["acme/worker"].ci_variables.environment_scope == "production"
+    error_message = "The credentials must be published."
+  }
+  assert {
+    condition     = autodevops_registry_access.this["acme/site"].ci_variables == null && keys(output.secrets) == ["site"]
+    error_message = "A project must be able to have a Secret instead."
+  }
+}
+
+run "refuses_an_unknown_key_of_ci_variables" {
+  command = plan
+  variables {
+    projects = { "acme/shop" = { ci_variables = { scope = "production" } } }
+  }
+  expect_failures = [var.projects]
+}
+
 run "one_secret_for_each_namespace" {
   variables {
     write_only = false
