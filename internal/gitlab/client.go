@@ -39,6 +39,8 @@ type Options struct {
 	UserAgent string
 	// Headers are added to every request.
 	Headers map[string]string
+	// Secrets that the client does not use, and that no message may contain either.
+	Secrets []string
 	// TLS is nil for the system's defaults.
 	TLS *tls.Config
 	// Retries of a request that may be repeated; see DefaultRetries.
@@ -127,7 +129,7 @@ func New(o Options) (*Client, error) {
 		return nil, fmt.Errorf("configure the GitLab client: %w", err)
 	}
 
-	redactor := newRedactor(o.Token, o.Headers)
+	redactor := newRedactor(o.Token, o.Headers, o.Secrets...)
 	c := &Client{
 		reporter: reporter{root: root, redactor: redactor},
 

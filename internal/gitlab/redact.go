@@ -21,10 +21,11 @@ const (
 )
 
 // looksSecret matches what is a credential by its look: GitLab's token prefixes (see
-// "Token prefixes" in GitLab's documentation), and values under the keys that hold
+// "Token prefixes" in GitLab's documentation), age's secret keys, and values under the keys that hold
 // secrets, whether or not the text breaks off in the middle.
 var looksSecret = regexp.MustCompile(
 	`[A-Za-z0-9_]*gl(?:pat|dt|oas|rtr|rt|cbt|ptt|ft|imt|agent|wt|soat|ffct)-[A-Za-z0-9_.=-]*` +
+		`|(?i:AGE-SECRET-KEY-)[A-Za-z0-9-]*` +
 		`|(?i:(?:token|password|passwd|secret|authorization|auth)\\*"\s*:\s*\\*")[^"\\]*` +
 		`|(?i:\b(?:basic|bearer)(?:\s|%20|\+)+)[A-Za-z0-9+/_.=%-]{6,}`)
 
@@ -37,10 +38,12 @@ type redactor struct {
 	parts map[string]bool
 }
 
-// newRedactor knows the provider's token and everything in its headers.
-func newRedactor(token string, headers map[string]string) redactor {
+// newRedactor knows the provider's token, everything in its headers, and other secrets.
+func newRedactor(token string, headers map[string]string, others ...string) redactor {
 	r := redactor{parts: map[string]bool{}}
-	r.add(token)
+	for _, secret := range append([]string{token}, others...) {
+		r.add(secret)
+	}
 	for _, value := range headers {
 		r.add(value)
 		scheme, credentials, found := strings.Cut(value, " ")

@@ -42,9 +42,13 @@ type configuration struct {
 	Retries        types.Number `tfsdk:"retries"`
 	EarlyAuthCheck types.Bool   `tfsdk:"early_auth_check"`
 	PrefetchGroups types.List   `tfsdk:"prefetch_groups"`
+
+	SealIdentity     types.String `tfsdk:"seal_identity"`
+	SealIdentityFile types.String `tfsdk:"seal_identity_file"`
 }
 
-// unknown reports whether any part depends on something that does not exist yet.
+// unknown reports whether any part that GitLab is asked with depends on something that
+// does not exist yet.
 func (c configuration) unknown() bool {
 	values := []attr.Value{
 		c.BaseURL, c.Token, c.CACertFile, c.ClientCert, c.ClientKey, c.Insecure, c.Headers, c.TokenHeader, c.Retries, c.EarlyAuthCheck, c.PrefetchGroups,

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/ephemeral"
 	"github.com/hashicorp/terraform-plugin-framework/function"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/provider"
@@ -26,11 +27,13 @@ import (
 	"github.com/autodevops/terraform-provider-autodevops/internal/gitlab"
 	"github.com/autodevops/terraform-provider-autodevops/internal/registryaccess"
 	"github.com/autodevops/terraform-provider-autodevops/internal/registrycoverage"
+	"github.com/autodevops/terraform-provider-autodevops/internal/registrycredentials"
 )
 
 var (
-	_ provider.Provider              = (*Provider)(nil)
-	_ provider.ProviderWithFunctions = (*Provider)(nil)
+	_ provider.Provider                       = (*Provider)(nil)
+	_ provider.ProviderWithFunctions          = (*Provider)(nil)
+	_ provider.ProviderWithEphemeralResources = (*Provider)(nil)
 )
 
 // Provider is the autodevops provider.
@@ -123,6 +126,8 @@ func (p *Provider) Schema(_ context.Context, _ provider.SchemaRequest, resp *pro
 				MarkdownDescription: "Full paths of groups whose projects a plan reads with one list, subgroups included, instead of one request for each project. " +
 					"A group is listed when the first project below it is read; projects that the list does not fully describe are read one by one. An apply reads a project again before it creates or takes away registry access, and data sources always read it. " +
 					"Worth it from a few dozen resources. Default: none."},
+			"seal_identity":      sealIdentityAttribute(),
+			"seal_identity_file": sealIdentityFileAttribute(),
 			"early_auth_check": schema.BoolAttribute{Optional: true,
 				MarkdownDescription: "Check with one request that the token is valid, before anything else. It says nothing about scope and role. Default: `false`, no request."},
 		},
@@ -140,6 +145,8 @@ func (p *Provider) Configure(ctx context.Context, req provider.ConfigureRequest,
 	if resp.Diagnostics.HasError() {
 		return
 	}
+	sealing := p.sealIdentities(m, &resp.Diagnostics)
+	resp.EphemeralResourceData = sealing
 	if m.unknown() {
 		tflog.Debug(ctx, "the provider's configuration is not known yet")
 		return
@@ -151,6 +158,7 @@ func (p *Provider) Configure(ctx context.Context, req provider.ConfigureRequest,
 	options.UserAgent = "terraform-provider-autodevops/" + p.version
 	options.Pause = p.pause
 	options.Now = p.now
+	options.Secrets = sealing.Identities.Secrets()
 	client, err := gitlab.New(options)
 	if err != nil {
 		resp.Diagnostics.AddAttributeError(path.Root("base_url"), "Cannot configure the GitLab client", err.Error()+".")
@@ -175,6 +183,11 @@ func (p *Provider) Resources(context.Context) []func() resource.Resource {
 // DataSources implements provider.Provider.
 func (p *Provider) DataSources(context.Context) []func() datasource.DataSource {
 	return []func() datasource.DataSource{registryaccess.NewDataSource, registrycoverage.NewDataSource}
+}
+
+// EphemeralResources implements provider.ProviderWithEphemeralResources.
+func (p *Provider) EphemeralResources(context.Context) []func() ephemeral.EphemeralResource {
+	return []func() ephemeral.EphemeralResource{registrycredentials.NewEphemeralResource}
 }
 
 // Functions implements provider.ProviderWithFunctions.

@@ -100,6 +100,21 @@ func (s server) CallFunction(ctx context.Context, req *tfprotov6.CallFunctionReq
 	return callDetached(ctx, req, s.ProviderServer.CallFunction)
 }
 
+// ValidateEphemeralResourceConfig implements tfprotov6.ProviderServer.
+func (s server) ValidateEphemeralResourceConfig(ctx context.Context, req *tfprotov6.ValidateEphemeralResourceConfigRequest) (*tfprotov6.ValidateEphemeralResourceConfigResponse, error) {
+	return callDetached(ctx, req, s.ProviderServer.ValidateEphemeralResourceConfig)
+}
+
+// OpenEphemeralResource implements tfprotov6.ProviderServer.
+func (s server) OpenEphemeralResource(ctx context.Context, req *tfprotov6.OpenEphemeralResourceRequest) (*tfprotov6.OpenEphemeralResourceResponse, error) {
+	return callDetached(ctx, req, s.ProviderServer.OpenEphemeralResource)
+}
+
+// CloseEphemeralResource implements tfprotov6.ProviderServer.
+func (s server) CloseEphemeralResource(ctx context.Context, req *tfprotov6.CloseEphemeralResourceRequest) (*tfprotov6.CloseEphemeralResourceResponse, error) {
+	return callDetached(ctx, req, s.ProviderServer.CloseEphemeralResource)
+}
+
 // callDetached makes the call with a context that is worth nothing afterwards.
 func callDetached[Q, R any](ctx context.Context, req Q, call func(context.Context, Q) (R, error)) (R, error) {
 	short := &detachable{Context: ctx}

@@ -59,6 +59,21 @@ func (k *keeper) CallFunction(ctx context.Context, _ *tfprotov6.CallFunctionRequ
 	return nil, ctx.Err()
 }
 
+func (k *keeper) ValidateEphemeralResourceConfig(ctx context.Context, _ *tfprotov6.ValidateEphemeralResourceConfigRequest) (*tfprotov6.ValidateEphemeralResourceConfigResponse, error) {
+	k.kept = ctx
+	return nil, ctx.Err()
+}
+
+func (k *keeper) OpenEphemeralResource(ctx context.Context, _ *tfprotov6.OpenEphemeralResourceRequest) (*tfprotov6.OpenEphemeralResourceResponse, error) {
+	k.kept = ctx
+	return nil, ctx.Err()
+}
+
+func (k *keeper) CloseEphemeralResource(ctx context.Context, _ *tfprotov6.CloseEphemeralResourceRequest) (*tfprotov6.CloseEphemeralResourceResponse, error) {
+	k.kept = ctx
+	return nil, ctx.Err()
+}
+
 // TestServer_detachesContexts: what a call's context holds is let go of when the call is
 // over, although the framework keeps the context.
 func TestServer_detachesContexts(t *testing.T) {
@@ -101,6 +116,18 @@ func TestServer_detachesContexts(t *testing.T) {
 		},
 		"CallFunction": func(ctx context.Context) error {
 			_, err := s.CallFunction(ctx, &tfprotov6.CallFunctionRequest{})
+			return err
+		},
+		"ValidateEphemeralResourceConfig": func(ctx context.Context) error {
+			_, err := s.ValidateEphemeralResourceConfig(ctx, &tfprotov6.ValidateEphemeralResourceConfigRequest{})
+			return err
+		},
+		"OpenEphemeralResource": func(ctx context.Context) error {
+			_, err := s.OpenEphemeralResource(ctx, &tfprotov6.OpenEphemeralResourceRequest{})
+			return err
+		},
+		"CloseEphemeralResource": func(ctx context.Context) error {
+			_, err := s.CloseEphemeralResource(ctx, &tfprotov6.CloseEphemeralResourceRequest{})
 			return err
 		},
 	} {

@@ -20,7 +20,7 @@ func TestTroubleshooting_complete(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := 0
-	for _, folder := range []string{".", "../registryaccess", "../registrycoverage", "../arguments"} {
+	for _, folder := range []string{".", "../registryaccess", "../registrycoverage", "../registrycredentials", "../arguments"} {
 		files, err := filepath.Glob(filepath.Join(folder, "*.go"))
 		if err != nil {
 			t.Fatal(err)
