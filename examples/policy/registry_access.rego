@@ -158,7 +158,7 @@ revocations contains {"address": resource.address, "why": sprintf("%s is not kno
 # The values of last_action. A later version of the provider may have more.
 known_actions := {
 	"none", "mint", "rotate", "take_over", "replace", "start_wind_down", "cancel_wind_down",
-	"withdraw", "end", "drop", "revoke", "retire_orphan", "publish", "unpublish",
+	"withdraw", "end", "drop", "revoke", "retire_orphan", "publish", "unpublish", "seal",
 }
 
 deny contains msg if {

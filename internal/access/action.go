@@ -37,6 +37,10 @@ const (
 	ActionPublish Action = "publish"
 	// ActionUnpublish: the CI/CD variables are removed; the current token stays.
 	ActionUnpublish Action = "unpublish"
+	// ActionSeal: the credentials must be sealed in another way. That needs a new secret,
+	// because nobody but the recipients can open what is sealed, and a state that held a
+	// secret in the clear has older versions that still do.
+	ActionSeal Action = "seal"
 )
 
 // Actions lists every action.
@@ -44,7 +48,7 @@ func Actions() []Action {
 	return []Action{
 		ActionNone, ActionHold, ActionMint, ActionRotate, ActionTakeOver, ActionReplace, ActionStartWindDown,
 		ActionCancelWindDown, ActionWithdraw, ActionEnd, ActionDrop, ActionRevoke, ActionRetireOrphan,
-		ActionPublish, ActionUnpublish,
+		ActionPublish, ActionUnpublish, ActionSeal,
 	}
 }
 
@@ -91,7 +95,7 @@ func (a Action) Effect() Effect {
 		return Effect{}
 	case ActionMint:
 		return Effect{Mints: true, EndDate: EndDateCleared}
-	case ActionRotate, ActionTakeOver, ActionReplace:
+	case ActionRotate, ActionTakeOver, ActionReplace, ActionSeal:
 		return Effect{Mints: true, Current: CurrentRetires, EndDate: EndDateCleared}
 	case ActionStartWindDown:
 		return Effect{EndDate: EndDateSet}

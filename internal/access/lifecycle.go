@@ -19,7 +19,24 @@ type Policy struct {
 	Scope string
 	// EndRetired makes all retired tokens due: the configuration now asks for no overlap.
 	EndRetired bool
+	// Seal is what is no longer right about how the credentials are sealed.
+	Seal SealChange
 }
+
+// SealChange is why sealed credentials, or unsealed ones, cannot stay as they are.
+type SealChange int
+
+// The reasons for ActionSeal.
+const (
+	SealStays SealChange = iota
+	// SealOn: the secret is, or was, in the state in the clear.
+	SealOn
+	SealOff
+	// SealRecipients: the credentials were sealed for other recipients.
+	SealRecipients
+	// SealRegistry: the sealed docker config names a host that the registry no longer has.
+	SealRegistry
+)
 
 // Decision is what happens to the tokens of a resource.
 type Decision struct {
@@ -107,6 +124,8 @@ func decideRequired(policy Policy, requirement Requirement, record Record, seen 
 		return ActionRotate, fmt.Sprintf("Minted again: the wind-down of token %d was over on %s.", current.ID, date(record.EndsAt))
 	case len(policy.Changed) > 0:
 		return ActionRotate, fmt.Sprintf("Rotated: token %d was minted with another %s.", current.ID, strings.Join(policy.Changed, ", "))
+	case policy.Seal != SealStays:
+		return ActionSeal, describeSeal(policy.Seal, current.ID)
 	case !policy.Schedule.Permanent && current.ExpiresAt.IsZero():
 		return ActionRotate, fmt.Sprintf("Rotated: permanent tokens are no longer wanted, and token %d has no expiry.", current.ID)
 	case outlives(policy.Schedule, *current):
@@ -156,6 +175,21 @@ func describeStatus(t Token, seen Observation) string {
 	case StatusActive, StatusExpired:
 	}
 	return "expired on " + date(t.ExpiresAt)
+}
+
+func describeSeal(change SealChange, id int64) string {
+	switch change {
+	case SealStays:
+	case SealOn:
+		return fmt.Sprintf("Sealed: the secret of token %d is in the state, or was.", id)
+	case SealOff:
+		return fmt.Sprintf("No longer sealed: only the recipients can open the credentials of token %d.", id)
+	case SealRecipients:
+		return fmt.Sprintf("Sealed again: the credentials of token %d were sealed for other recipients.", id)
+	case SealRegistry:
+		return fmt.Sprintf("Sealed again: the registry has moved, and the sealed credentials of token %d name the old host.", id)
+	}
+	return ""
 }
 
 // outlives reports whether the token's expiry is beyond what the schedule would

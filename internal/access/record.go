@@ -35,7 +35,8 @@ type Token struct {
 	ExpiresAt time.Time
 	// RotateAt is when the rotation window opens; zero for a permanent token.
 	RotateAt time.Time
-	// SecretKnown is false for an imported token: GitLab shows a secret only once.
+	// SecretKnown reports whether the state has the secret, sealed or not. It is false for
+	// an imported token: GitLab shows a secret only once.
 	SecretKnown bool
 	// ForVariables: it was minted to be published in CI/CD variables.
 	ForVariables bool

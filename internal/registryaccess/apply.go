@@ -15,6 +15,7 @@ import (
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/access"
 	"github.com/autodevops/terraform-provider-autodevops/internal/gitlab"
+	"github.com/autodevops/terraform-provider-autodevops/internal/seal"
 )
 
 // Create implements resource.Resource. A creation is an update of newState.
@@ -134,6 +135,9 @@ type apply struct {
 	withdrawnAt time.Time
 	// uncertain: the new credentials may be published or not, so nothing is revoked.
 	uncertain bool
+	// recipients and sealed are empty unless the plan seals.
+	recipients seal.Recipients
+	sealed     sealed
 }
 
 // asPlanned guards against carrying out anything that no plan has shown.
@@ -269,6 +273,10 @@ func (u *apply) carryOut(a assessment) {
 	if !u.knowsTime(a) || !u.prepareVariables(a) {
 		return
 	}
+	if err := u.prepareSeals(a); err != nil {
+		u.diags.AddError(u.summary, Capitalize(err.Error())+". Nothing was changed.")
+		return
+	}
 	did := done{at: u.gitlab.Now()}
 	known := maps.Clone(u.notes.origin.Tokens)
 	if a.decision.Action.Effect().Mints {
@@ -290,6 +298,7 @@ func (u *apply) carryOut(a assessment) {
 		known[minted.ID] = markOf(minted.DeployToken)
 	}
 
+	did.sealed = u.sealed
 	next := a.outcome(u.plan, u.config, u.prior, &did)
 	u.write(next)
 	record := next.record()
@@ -355,7 +364,7 @@ func (u *apply) revoke(a assessment, next model, record access.Record) {
 		if err = tokens.revoke(u.ctx, left[0]); err == nil {
 			record = record.Without(left[0])
 			if record.Current == nil && a.decision.Action == access.ActionEnd {
-				next.withdrawCredentials()
+				next.publish(nothing, u.sealed.nothing)
 				next.TokenStatus = types.StringNull()
 			}
 			next.setRecord(record)

@@ -55,14 +55,15 @@ func assess(project string, plan, config, state model, n notes) (a assessment, d
 	a.policy.Scope = plan.publicationScope()
 	a.policy.EndRetired = plan.endsAtOnce() && !state.endsAtOnce() && (a.policy.Scope != "" || record.Current != nil && record.Current.Published)
 	if record.Current != nil {
-		if record.Current.Username == "" {
-			record.Current.Username = n.origin.Tokens[record.Current.ID].Username
-		}
 		mintedWith := n.mintedWithOf(state, record.Current.ID)
 		record.Current.ForVariables = mintedWith.ForVariables
+		if record.Current.Username == "" {
+			record.Current.Username = usernameOfCurrent(state, n, mintedWith)
+		}
 		next := plan
 		next.Username = nextUsername(config, state)
 		a.policy.Changed = argumentsOf(next, record.Current.ID).differences(mintedWith)
+		a.policy.Seal = sealChange(plan, state, mintedWith)
 	}
 	a.requirement, err = access.Require(access.Mode(plan.Mode.ValueString()), a.effective)
 	if err != nil {
@@ -114,6 +115,9 @@ type tokenArguments struct {
 	RotateWhenChanged string   `json:"rotate_when_changed"`
 	// ForVariables makes no other token; it tells how early the token rotates.
 	ForVariables bool `json:"for_variables,omitempty"`
+	// AgeRecipients and Registry are what sealed credentials were made for.
+	AgeRecipients []string `json:"age_recipients,omitempty"`
+	Registry      string   `json:"registry,omitempty"`
 }
 
 // mintedWithOf is what the token was minted with; the state's arguments if nothing is noted.
@@ -124,9 +128,20 @@ func (n notes) mintedWithOf(state model, tokenID int64) tokenArguments {
 	return argumentsOf(state, tokenID)
 }
 
+// usernameOfCurrent is the username of a current token that no docker config of the state
+// names: GitLab's row said it, or the token was minted with it. That of an imported token
+// is not the resource's.
+func usernameOfCurrent(state model, n notes, mintedWith tokenArguments) string {
+	if username := n.origin.Tokens[mintedWith.TokenID].Username; username != "" || !state.secretKnown() {
+		return username
+	}
+	return mintedWith.Username
+}
+
 func argumentsOf(m model, tokenID int64) tokenArguments {
 	arguments := tokenArguments{
 		TokenID: tokenID, Name: m.Name.ValueString(), Username: m.Username.ValueString(), ForVariables: !m.CIVariables.IsNull(),
+		AgeRecipients: m.ageRecipients(), Registry: m.Registry.ValueString(),
 	}
 	for _, scope := range m.Scopes.Elements() {
 		arguments.Scopes = append(arguments.Scopes, scope.String())

@@ -30,6 +30,8 @@ type driver struct {
 	dead string
 	// running is a provider process that several drivers share; nil starts one for each command.
 	running tfprotov6.ProviderServer
+	// base are arguments of every configuration that does not set them itself.
+	base arguments
 	// last are the diagnostics of the last call.
 	last []*tfprotov6.Diagnostic
 }
@@ -176,15 +178,16 @@ func (p plan) empty() bool { return p.planned.Equal(p.prior) }
 // planChange plans without a refresh.
 func (d *driver) planChange(args arguments) plan {
 	d.Helper()
-	if args["project"] == nil {
-		args = maps.Clone(args)
-		if args == nil {
-			args = arguments{}
-		}
-		args["project"] = "acme/shop"
-	}
-	config := d.object(d.resource.ValueType(), args)
-	return d.planFor(d.configured(), config)
+	return d.planFor(d.configured(), d.configuration(args))
+}
+
+// configuration is the resource's with these arguments.
+func (d *driver) configuration(args arguments) tftypes.Value {
+	d.Helper()
+	all := arguments{"project": "acme/shop"}
+	maps.Copy(all, d.base)
+	maps.Copy(all, args)
+	return d.object(d.resource.ValueType(), all)
 }
 
 func (d *driver) planFor(server tfprotov6.ProviderServer, config tftypes.Value) plan {
@@ -261,6 +264,7 @@ func (d *driver) apply(p plan) bool {
 		return false
 	}
 	d.consistent("result after apply", again.planned, d.state)
+	d.sealedAsConfigured(p.config)
 	d.updateSecret()
 	return true
 }
@@ -268,6 +272,7 @@ func (d *driver) apply(p plan) bool {
 // updateSecret writes the Secret as data_wo does: only if the revision is another.
 func (d *driver) updateSecret() {
 	now := d.attributes(d.state)
+	now["docker_config_json"] = tftypes.NewValue(tftypes.String, d.published().DockerConfigJSON.Reveal())
 	if d.secret != nil && d.secret["docker_config_revision"].Equal(now["docker_config_revision"]) {
 		if !d.secret["docker_config_json"].Equal(now["docker_config_json"]) {
 			d.Errorf("other credentials with the same revision %s", now["docker_config_revision"])

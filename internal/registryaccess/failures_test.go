@@ -21,6 +21,8 @@ const (
 type operation struct {
 	name string
 	args arguments
+	// base are arguments on the way there and afterwards.
+	base arguments
 	// prepare brings driver and GitLab to where the next apply does it.
 	prepare func(d *driver)
 	destroy bool
@@ -160,6 +162,7 @@ func TestFailures(t *testing.T) {
 func requestsOf(t *testing.T, op operation) []string {
 	t.Helper()
 	d := newDriver(t)
+	d.base = op.base
 	op.prepare(d)
 	d.gitlab.ForgetRequests()
 	if ok := op.run(d); !ok {
@@ -185,6 +188,7 @@ func (op operation) run(d *driver) bool {
 func testFailure(t *testing.T, op operation, fault gitlabtest.Fault) {
 	t.Helper()
 	d := newDriver(t)
+	d.base = op.base
 	op.prepare(d)
 	pulled := d.secretPulls()
 	d.gitlab.Inject(fault)
@@ -235,7 +239,7 @@ func (d *driver) accounted() {
 			d.Errorf("token %d lives and nobody knows of it: state knows %s", token.ID, d.stateText())
 		}
 	}
-	if current := d.text("token"); current != "" && current != d.dead && d.isRequired() {
+	if current := d.published().Token.Reveal(); current != "" && current != d.dead && d.isRequired() {
 		alive := false
 		for _, token := range d.gitlab.ActiveTokens(d.project) {
 			alive = alive || token.Secret == current
@@ -280,7 +284,7 @@ func (d *driver) converge(args arguments) {
 
 // recreate destroys what a failed creation left, as core does with a tainted object.
 func (d *driver) recreate() bool {
-	if d.state.IsNull() || d.text("token") != "" || !d.isRequired() || d.secret != nil {
+	if d.state.IsNull() || d.published().Token != "" || !d.isRequired() || d.secret != nil {
 		return false
 	}
 	if !d.destroy() {

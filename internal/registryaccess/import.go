@@ -211,8 +211,8 @@ func emptyModel() model {
 	return model{
 		Scopes:   types.SetNull(types.StringType),
 		Rotation: types.ObjectNull(rotationType()), RotateWhenChanged: types.MapNull(types.StringType),
-		Timeouts: timeouts.Value{Object: types.ObjectNull(operations)},
-		Facts:    types.ObjectNull(factsType()), RetiredTokens: retiredTokensValue(nil), UnmanagedTokenIDs: IDsValue(nil),
+		Timeouts: timeouts.Value{Object: types.ObjectNull(operations)}, Seal: types.ObjectNull(sealType()),
+		Facts: types.ObjectNull(factsType()), RetiredTokens: retiredTokensValue(nil), UnmanagedTokenIDs: IDsValue(nil),
 		CIVariables: types.ObjectNull(ciVariablesType()), EnvironmentsBehind: types.ListNull(environmentType()),
 	}
 }

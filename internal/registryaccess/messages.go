@@ -86,6 +86,8 @@ func warnAction(diags *diag.Diagnostics, project string, a assessment) {
 		diags.AddWarning("End of "+token, why+" Clusters that hold its credentials cannot pull. "+describeEnd(a))
 	case access.ActionRotate:
 		diags.AddWarning("Rotation of "+token, why+" "+describeEnd(a)+describeUntouched(a))
+	case access.ActionSeal:
+		diags.AddWarning("Sealing of "+token, why+" "+describeEnd(a)+describeUntouched(a))
 	case access.ActionTakeOver:
 		diags.AddWarning("Take-over of "+token, why+" "+describeEnd(a)+describeUntouched(a)+describeGitLabsOwn(a))
 	case access.ActionStartWindDown:

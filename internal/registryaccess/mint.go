@@ -38,7 +38,11 @@ func (u *apply) mint(a assessment) (gitlab.Minted, error) {
 	u.saveLeftovers(access.RetiredToken{
 		ID: minted.ID, Username: minted.Username, RetiredAt: minted.CreatedAt, RevokeAt: minted.CreatedAt, ExpiresAt: minted.ExpiresAt, Status: access.StatusActive,
 	})
-	if err := u.prove(m, minted); err != nil {
+	err = u.prove(m, minted)
+	if err == nil {
+		err = u.sealMinted(m, minted)
+	}
+	if err != nil {
 		// The operation may be over, but nobody else knows this token.
 		cleanup, cancel := context.WithTimeout(context.WithoutCancel(u.ctx), cleanupTimeout)
 		defer cancel()

@@ -28,6 +28,7 @@ type model struct {
 	Permanent           types.Bool     `tfsdk:"permanent"`
 	RotateWhenChanged   types.Map      `tfsdk:"rotate_when_changed"`
 	OnNotRequired       types.String   `tfsdk:"on_not_required"`
+	Seal                types.Object   `tfsdk:"seal"`
 	Verify              types.Bool     `tfsdk:"verify"`
 	CIVariables         types.Object   `tfsdk:"ci_variables"`
 	Timeouts            timeouts.Value `tfsdk:"timeouts"`
@@ -45,6 +46,7 @@ type model struct {
 	Token             types.String      `tfsdk:"token"`
 	DockerConfigJSON  types.String      `tfsdk:"docker_config_json"`
 	Revision          types.Int64       `tfsdk:"docker_config_revision"`
+	SealedCredentials types.String      `tfsdk:"sealed_credentials"`
 	CreatedAt         timetypes.RFC3339 `tfsdk:"created_at"`
 	ExpiresAt         timetypes.RFC3339 `tfsdk:"expires_at"`
 	RotateAt          timetypes.RFC3339 `tfsdk:"rotate_at"`
@@ -231,7 +233,7 @@ func (m model) record() access.Record {
 			CreatedAt:   timeOf(m.CreatedAt),
 			ExpiresAt:   timeOf(m.ExpiresAt),
 			RotateAt:    timeOf(m.RotateAt),
-			SecretKnown: !m.Token.IsNull(),
+			SecretKnown: m.secretKnown(),
 			Published:   !m.CIVariables.IsNull() || !m.PublishedAt.IsNull(),
 		}
 	}
@@ -322,4 +324,5 @@ func (m *model) copyComputed(from model) {
 	m.Rotation, m.Permanent, m.RotateWhenChanged = arguments.Rotation, arguments.Permanent, arguments.RotateWhenChanged
 	m.OnNotRequired, m.Verify, m.Timeouts = arguments.OnNotRequired, arguments.Verify, arguments.Timeouts
 	m.CIVariables = arguments.CIVariables
+	m.Seal = arguments.Seal
 }

@@ -20,6 +20,7 @@ type done struct {
 	minted *gitlab.Minted
 	// orphans appeared while it was minted, with the same username.
 	orphans []access.Orphan
+	sealed  sealed
 }
 
 // newState is the state of a resource that has done nothing yet.
@@ -68,19 +69,22 @@ func (a assessment) planTokens(m *model, state model) {
 	switch {
 	case effect.Mints:
 		m.Generation = types.Int64Value(a.record.Generation + 1)
-		m.TokenID, m.Token, m.DockerConfigJSON = types.Int64Unknown(), types.StringUnknown(), types.StringUnknown()
+		m.TokenID = types.Int64Unknown()
+		m.publishLater()
 		m.CreatedAt, m.ExpiresAt, m.RotateAt = unknown, unknown, unknown
 		if a.policy.Schedule.Permanent {
 			m.ExpiresAt, m.RotateAt = null, null
 		}
 		m.TokenStatus = types.StringValue(string(access.StatusActive))
 	case effect.Withdraws():
-		m.withdrawCredentials()
+		m.publishNothing(state, notSealedYet())
 		m.TokenID, m.TokenStatus = types.Int64Null(), types.StringNull()
 		m.CreatedAt, m.ExpiresAt, m.RotateAt = null, null, null
 	case a.record.Current != nil:
 		m.RotateAt = TimeValue(a.record.Scheduled(a.policy.Schedule).Current.RotateAt)
-		a.renderCredentials(m, state)
+		a.keepCredentials(m, state, notSealedYet())
+	default:
+		m.publishNothing(state, notSealedYet())
 	}
 	switch {
 	case effect.EndDate == access.EndDateSet:
@@ -113,7 +117,7 @@ func (a assessment) plannedRetired(m *model, state model) types.List {
 // nothing has changed if that fails.
 func (a assessment) revocationsMustSucceed(next, state model) bool {
 	return a.decision.Action == access.ActionEnd ||
-		!a.decision.Publish && !next.DockerConfigJSON.IsUnknown() && next.DockerConfigJSON.Equal(state.DockerConfigJSON)
+		!a.decision.Publish && !next.DockerConfigJSON.IsUnknown() && next.DockerConfigJSON.Equal(state.DockerConfigJSON) && next.SealedCredentials.Equal(state.SealedCredentials)
 }
 
 // settleTokens writes what the decision has made of the tokens.
@@ -124,26 +128,14 @@ func (a assessment) settleTokens(m *model, state model, did done) {
 	m.setRecord(record)
 	switch {
 	case did.minted != nil:
-		m.publish(*did.minted)
+		m.publish(credentialsOf(m.Registry.ValueString(), *did.minted), did.sealed.token)
 		m.TokenStatus = types.StringValue(string(access.StatusActive))
 	case record.Current == nil:
-		m.withdrawCredentials()
+		m.publishNothing(state, did.sealed)
 		m.TokenStatus = types.StringNull()
 	default:
-		a.renderCredentials(m, state)
+		a.keepCredentials(m, state, did.sealed)
 	}
-}
-
-// renderCredentials renders the credentials of a token that stays for its registry,
-// whose host may have changed. The username is the one in the credentials: the argument
-// may already be another one.
-func (a assessment) renderCredentials(m *model, state model) {
-	if a.decision.Action == access.ActionHold || state.Token.IsNull() || state.Registry.IsNull() {
-		return
-	}
-	username := access.DockerConfigUsername(state.DockerConfigJSON.ValueString())
-	m.DockerConfigJSON = types.StringValue(
-		access.DockerConfig(state.Registry.ValueString(), username, access.Secret(state.Token.ValueString())))
 }
 
 // tokenOf is the record's view of a fresh token.
@@ -154,21 +146,17 @@ func tokenOf(minted *gitlab.Minted, forVariables bool) *access.Token {
 	return &access.Token{ID: minted.ID, CreatedAt: minted.CreatedAt, ExpiresAt: minted.ExpiresAt, SecretKnown: true, ForVariables: forVariables}
 }
 
-// publish hands out the credentials.
-func (m *model) publish(t gitlab.Minted) {
-	m.Token = types.StringValue(t.Secret.Reveal())
-	m.DockerConfigJSON = types.StringValue(access.DockerConfig(m.Registry.ValueString(), t.Username, t.Secret))
-}
-
-// withdrawCredentials publishes none.
+// withdrawCredentials publishes none, and seals nothing: there is nothing to hide.
 func (m *model) withdrawCredentials() {
-	m.Token = types.StringNull()
+	m.Token, m.SealedCredentials = types.StringNull(), types.StringNull()
 	m.DockerConfigJSON = types.StringValue(access.EmptyDockerConfig)
 }
 
-// setRevision follows the docker config, known or not.
+// setRevision follows the docker config, known or not. What is sealed has the revision that
+// publish has given it.
 func (m *model) setRevision() {
 	switch {
+	case !m.SealedCredentials.IsNull():
 	case m.DockerConfigJSON.IsUnknown():
 		m.Revision = types.Int64Unknown()
 	case m.DockerConfigJSON.IsNull():

@@ -223,6 +223,7 @@ func unknownOutcome(config, state model) model {
 	m.Generation, m.Revision, m.LastChange = types.Int64Unknown(), types.Int64Unknown(), types.StringUnknown()
 	m.LastAction, m.TokenStatus = types.StringUnknown(), types.StringUnknown()
 	m.TokenID, m.Token, m.DockerConfigJSON = types.Int64Unknown(), types.StringUnknown(), types.StringUnknown()
+	m.SealedCredentials = types.StringUnknown()
 	later := timetypes.NewRFC3339Unknown()
 	m.CreatedAt, m.ExpiresAt, m.RotateAt, m.EndsAt = later, later, later, later
 	m.RetiredTokens = types.ListUnknown(retiredTokenType())
@@ -238,7 +239,8 @@ func (m model) outcomeAttributes() map[string]attr.Value {
 		"generation": m.Generation, "last_change": m.LastChange, "last_action": m.LastAction,
 		"token_id": m.TokenID, "token_status": m.TokenStatus, "token": m.Token,
 		"docker_config_json": m.DockerConfigJSON, "docker_config_revision": m.Revision,
-		"created_at": m.CreatedAt, "expires_at": m.ExpiresAt, "rotate_at": m.RotateAt, "ends_at": m.EndsAt,
+		"sealed_credentials": m.SealedCredentials,
+		"created_at":         m.CreatedAt, "expires_at": m.ExpiresAt, "rotate_at": m.RotateAt, "ends_at": m.EndsAt,
 		"retired_tokens": m.RetiredTokens, "ci_status": m.CIStatus, "published_at": m.PublishedAt,
 		"environments_behind": m.EnvironmentsBehind,
 	}

@@ -90,6 +90,9 @@ func (r *revoker) means(id int64, found mark) bool {
 // usernameOf is the username of a token of the record; empty if it is not known.
 func (r *revoker) usernameOf(id int64) string {
 	if current := r.record.Current; current != nil && current.ID == id {
+		if current.Username == "" && current.SecretKnown {
+			return r.state.Username.ValueString() // its credentials are sealed
+		}
 		return current.Username
 	}
 	for _, t := range r.record.Retired {

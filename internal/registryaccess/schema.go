@@ -182,10 +182,28 @@ func policyAttributes() map[string]schema.Attribute {
 				"`keep` leaves it until its rotation window opens, which a permanent token has none of. Default: `revoke`.",
 			Validators: []validator.String{stringvalidator.OneOf(onNotRequiredRevoke, onNotRequiredKeep)},
 		},
+		"seal": sealAttribute(),
 		"verify": schema.BoolAttribute{
 			Optional: true, Computed: true, Default: booldefault.StaticBool(true),
 			MarkdownDescription: "Whether a fresh token must prove to GitLab's registry authentication that it can pull before it is published " +
 				"and the old one retired. Default: `true`.",
+		},
+	}
+}
+
+// sealAttribute says for whom the credentials are encrypted.
+func sealAttribute() schema.Attribute {
+	return schema.SingleNestedAttribute{
+		Optional: true,
+		MarkdownDescription: "Keeps the secret out of the state: the credentials are encrypted as soon as the token is proven, and only `sealed_credentials` holds them. " +
+			"A change of it, or a moved registry host, rotates the token with overlap while access is required, because nobody but the recipients can open what is sealed; else the next minting uses it. " +
+			"See the guide [No secret in the state](../guides/no-secret-in-the-state).",
+		Attributes: map[string]schema.Attribute{
+			"age_recipients": schema.SetAttribute{
+				ElementType: types.StringType, Required: true,
+				MarkdownDescription: "Public keys of age, X25519 only (`age1...`), as `age-keygen` prints them. Each recipient can open the credentials.",
+				Validators:          []validator.Set{setvalidator.NoNullValues(), canBeSealedFor{}},
+			},
 		},
 	}
 }
@@ -241,6 +259,9 @@ func tokenAttributes() map[string]schema.Attribute {
 		"docker_config_revision": schema.Int64Attribute{Computed: true,
 			MarkdownDescription: "A number for `docker_config_json`, another one for each content, made for `data_wo_revision` of a `kubernetes_secret_v1`. " +
 				"`generation` is not enough there: credentials also change when they are withdrawn, and when the registry moves."},
+		"sealed_credentials": schema.StringAttribute{Computed: true,
+			MarkdownDescription: "With `seal`: username, token and docker config, encrypted for the recipients as an armored age file, for the ephemeral resource `autodevops_registry_credentials`. " +
+				"`token` and `docker_config_json` are null then. Never null with `seal`: without a token it holds the empty docker config."},
 		"created_at": moment("When the current token was minted, by GitLab's clock."),
 		"expires_at": moment("When the current token expires; null for a permanent one."),
 		"rotate_at":  moment("From when on a plan replaces the current token; null for a permanent one."),

@@ -3,7 +3,6 @@ package registryaccess_test
 import (
 	"bytes"
 	"encoding/json"
-	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -85,8 +84,9 @@ func steady(b *testing.B) *driver {
 // the same resource give the same answer, at each point of each operation of TestFailures.
 func TestShortcut_sameAnswers(t *testing.T) {
 	shorter := 0
-	for _, op := range operations() {
+	for _, op := range slices.Concat(operations(), sealedOperations()) {
 		d := newDriverIn(t)
+		d.base = op.base
 		op.prepare(d)
 		for range 3 {
 			shorter += d.compareAnswers(op.args)
@@ -211,9 +211,7 @@ func (d *driver) compareAnswers(args arguments) (empty int) {
 	d.state = state
 	defer func() { d.state = before }()
 	for _, change := range []arguments{args, {"rotation": arguments{"expiration_days": 100}}, {"mode": "always"}, nil} {
-		full := arguments{"project": "acme/shop"}
-		maps.Copy(full, change)
-		config := d.object(d.resource.ValueType(), full)
+		config := d.configuration(change)
 		plan := &tfprotov6.PlanResourceChangeRequest{
 			TypeName: typeName, PriorState: long.NewState, ProposedNewState: d.encode(d.propose(config)), Config: d.encode(config),
 			PriorPrivate: long.Private, PriorIdentity: long.NewIdentity,

@@ -43,6 +43,7 @@ mock_resource "autodevops_registry_access" {
     token                  = "mock-token"
     docker_config_json     = "{\"auths\":{\"registry.gitlab.example.com\":{\"username\":\"autodevops-7-mockmock\",\"password\":\"mock-token\",\"auth\":\"YXV0b2Rldm9wcy03LW1vY2ttb2NrOm1vY2stdG9rZW4=\"}}}"
     docker_config_revision = 1
+    sealed_credentials     = null
     created_at             = "2026-01-01T09:00:00Z"
     expires_at             = "2027-01-01T00:00:00Z"
     rotate_at              = "2026-12-02T00:00:00Z"
