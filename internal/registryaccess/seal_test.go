@@ -465,12 +465,15 @@ func TestSeal_recipientsInTheApply(t *testing.T) {
 	d.wantSealed(true, 0)
 }
 
-// TestFailures_sealed is TestFailures for operations that seal, with the faults that have
-// different consequences.
+// TestFailures_sealed is TestFailures for operations that seal, as far as sealing makes
+// them different, with the faults that have different consequences.
 func TestFailures_sealed(t *testing.T) {
 	t.Parallel()
-	chosen := []string{"403 before", "500 before, for ever", "500 after, for ever", "cut after, once"}
+	chosen := []string{"500 before, for ever", "500 after, for ever", "cut after, once"}
 	for _, op := range sealedOperations() {
+		if !slices.Contains([]string{"create sealed", "rotate sealed and revoke", "end", "seal", "unseal"}, op.name) {
+			continue
+		}
 		t.Run(op.name, func(t *testing.T) {
 			for _, match := range requestsOf(t, op) {
 				for name, fault := range faults(match) {

@@ -23,6 +23,8 @@ type workspace struct {
 	dir, cli string
 	// said is all that was printed and logged, and the plans outside of sensitive values.
 	said bytes.Buffer
+	// environment has more variables for the CLI.
+	environment []string
 }
 
 func newWorkspace(s *fixture) *workspace {
@@ -60,6 +62,7 @@ func (w *workspace) command(args ...string) []byte {
 	}
 	cmd.Env = append(cmd.Env, "TF_LOG=TRACE", "TF_CLI_CONFIG_FILE="+filepath.Join(w.dir, "cli.tfrc"), "CHECKPOINT_DISABLE=1",
 		"GITLAB_TOKEN="+w.token, "GITLAB_BASE_URL="+w.gitlab.URL)
+	cmd.Env = append(cmd.Env, w.environment...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	_ = cmd.Run()
