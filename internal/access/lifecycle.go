@@ -83,7 +83,7 @@ func Decide(policy Policy, requirement Requirement, record Record, seen Observat
 	case record.Current != nil:
 		d.Action, d.LastChange = decideNotRequired(policy, requirement, record, seen)
 	}
-	d.decidePublication(policy, record)
+	d.decidePublication(policy, requirement, record)
 	for _, t := range record.Retired {
 		if seen.passed(t.RevokeAt) || policy.EndRetired {
 			d.Revoke = append(d.Revoke, t.ID)

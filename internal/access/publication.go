@@ -263,7 +263,7 @@ func (vs Variables) Conflicts(scope, username string, projectID int64) (taken, o
 }
 
 // decidePublication decides what happens to the CI/CD variables.
-func (d *Decision) decidePublication(policy Policy, record Record) {
+func (d *Decision) decidePublication(policy Policy, requirement Requirement, record Record) {
 	effect := d.Action.Effect()
 	p := record.Publication
 	hasCredentials := record.Current != nil && record.Current.SecretKnown
@@ -274,6 +274,13 @@ func (d *Decision) decidePublication(policy Policy, record Record) {
 			p.Status == CIMissing || p.Status == CIChanged || p.Status == CIUnverifiable
 		d.unreachable = !begins && p.Status == CIUnreachable && effect.Mints
 		d.Publish = needed && (begins || p.Status != CIUnreachable)
+	}
+	if d.Publish && !effect.Mints && record.Current.Sealed {
+		// Only a new token can be published.
+		d.Publish = requirement.Required
+		if d.Publish {
+			d.Action, d.LastChange = ActionRotate, describePublication(record, policy)+" Sealed credentials cannot be published another time."
+		}
 	}
 	leftover := !hasCredentials && p.Status == CIChanged
 	d.Unpublish = p.Scope != "" && (hasCredentials || leftover) && (policy.Scope != p.Scope || !remain)

@@ -38,6 +38,9 @@ type Token struct {
 	// SecretKnown reports whether the state has the secret, sealed or not. It is false for
 	// an imported token: GitLab shows a secret only once.
 	SecretKnown bool
+	// Sealed: its secret can be opened only by the recipients, so it cannot be published
+	// another time.
+	Sealed bool
 	// ForVariables: it was minted to be published in CI/CD variables.
 	ForVariables bool
 	// Published: it may be, or may have been, in CI/CD variables, so that Secrets in clusters

@@ -56,7 +56,7 @@ func (p *Provider) sealIdentities(c configuration, diags *diag.Diagnostics) regi
 	return registrycredentials.ProviderData{Identities: identities}
 }
 
-// parseIdentities points to no attribute: the CLI would show the line of the configuration,
+// parseIdentities points to no attribute: the CLI shows the line of the configuration,
 // and the key may stand in it.
 func parseIdentities(text, source string, diags *diag.Diagnostics) seal.Identities {
 	identities, err := seal.ParseIdentities(text)

@@ -302,7 +302,7 @@ func (u *apply) carryOut(a assessment) {
 	next := a.outcome(u.plan, u.config, u.prior, &did)
 	u.write(next)
 	record := next.record()
-	if !u.publish(a, &next, record) {
+	if !u.publish(a, &next, record, did.minted) {
 		return
 	}
 	u.diags.Append(writeOrigin(u.ctx, u.private, u.private, u.gitlab.Root(), known, record)...)

@@ -58,7 +58,7 @@ func assess(project string, plan, config, state model, n notes) (a assessment, d
 		mintedWith := n.mintedWithOf(state, record.Current.ID)
 		record.Current.ForVariables = mintedWith.ForVariables
 		if record.Current.Username == "" {
-			record.Current.Username = usernameOfCurrent(state, n, mintedWith)
+			record.Current.Username = n.origin.Tokens[record.Current.ID].Username
 		}
 		next := plan
 		next.Username = nextUsername(config, state)
@@ -126,16 +126,6 @@ func (n notes) mintedWithOf(state model, tokenID int64) tokenArguments {
 		return n.mintedWith
 	}
 	return argumentsOf(state, tokenID)
-}
-
-// usernameOfCurrent is the username of a current token that no docker config of the state
-// names: GitLab's row said it, or the token was minted with it. That of an imported token
-// is not the resource's.
-func usernameOfCurrent(state model, n notes, mintedWith tokenArguments) string {
-	if username := n.origin.Tokens[mintedWith.TokenID].Username; username != "" || !state.secretKnown() {
-		return username
-	}
-	return mintedWith.Username
 }
 
 func argumentsOf(m model, tokenID int64) tokenArguments {

@@ -234,6 +234,7 @@ func (m model) record() access.Record {
 			ExpiresAt:   timeOf(m.ExpiresAt),
 			RotateAt:    timeOf(m.RotateAt),
 			SecretKnown: m.secretKnown(),
+			Sealed:      !m.SealedCredentials.IsNull(),
 			Published:   !m.CIVariables.IsNull() || !m.PublishedAt.IsNull(),
 		}
 	}

@@ -138,7 +138,7 @@ func (u *apply) unpublish(a assessment) bool {
 }
 
 // publish hands the credentials of the state to the jobs. It reports whether the apply can go on.
-func (u *apply) publish(a assessment, next *model, record access.Record) bool {
+func (u *apply) publish(a assessment, next *model, record access.Record, minted *gitlab.Minted) bool {
 	if a.decision.Unpublish && !a.decision.Publish {
 		u.noteWithdrawal(a, next)
 		return true
@@ -146,9 +146,13 @@ func (u *apply) publish(a assessment, next *model, record access.Record) bool {
 	if !a.decision.Publish {
 		return true
 	}
-	scope := a.policy.Scope
+	credentials := next.credentials(record)
+	if minted != nil {
+		// The state may hold them sealed.
+		credentials = access.Credentials{TokenID: minted.ID, Username: minted.Username, Secret: minted.Secret}
+	}
 	at, err := u.gitlab.PublishVariables(u.ctx, gitlab.PublishRequest{
-		ProjectID: u.prior.ProjectID.ValueInt64(), Scope: scope, Credentials: next.credentials(record), Existing: u.variables,
+		ProjectID: u.prior.ProjectID.ValueInt64(), Scope: a.policy.Scope, Credentials: credentials, Existing: u.variables,
 	})
 	switch {
 	case gitlab.IsKind(err, gitlab.KindUncertain):

@@ -48,7 +48,7 @@ func (canBeSealedFor) ValidateSet(_ context.Context, req validator.SetRequest, r
 	case invalid != nil && invalid.Public:
 		resp.Diagnostics.AddAttributeError(req.Path, summary, Capitalize(err.Error())+".")
 	default:
-		// The CLI would show the line of the configuration in which the secret may stand.
+		// A CLI may show the line of the configuration in which the secret stands.
 		resp.Diagnostics.AddError(summary, "seal.age_recipients: "+err.Error()+".")
 	}
 }
