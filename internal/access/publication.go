@@ -1,6 +1,8 @@
 package access
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"regexp"
 	"slices"
@@ -56,11 +58,31 @@ type Publication struct {
 	Status CIStatus
 }
 
-// Credentials are a pair as it is published. Secret is empty if it is not known any more.
+// Credentials are a pair as it is published.
 type Credentials struct {
 	TokenID  int64
 	Username string
-	Secret   Secret
+	// Secret is empty if it is not known any more: a state can hold it sealed.
+	Secret Secret
+	// Digest recognises such a secret; empty if that is not known either.
+	Digest string
+}
+
+// Digest recognises a secret without telling it: a deploy token is too long to be guessed.
+func (s Secret) Digest() string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
+}
+
+// recognises reports whether a value is the secret; known is false if nothing tells.
+func (c Credentials) recognises(value Secret) (is, known bool) {
+	switch {
+	case c.Secret != "":
+		return value == c.Secret, true
+	case c.Digest != "":
+		return value.Digest() == c.Digest, true
+	}
+	return false, false
 }
 
 // Variable is a CI/CD variable of a project with one of the two keys.
@@ -212,13 +234,17 @@ func (vs Variables) Status(scope string, c Credentials) CIStatus {
 	return status
 }
 
-// holds is Holds, also where the secret is not known any more: then the description tells which
-// token it is.
+// holds is Holds, also where the secret is not known any more. Without a digest, the description
+// tells which token it is.
 func (v Variable) holds(wanted Variable, c Credentials) bool {
 	if v.Key == PasswordVariable && c.Secret == "" {
-		described, _, ok := v.Described()
+		is, known := c.recognises(v.Value)
+		if !known {
+			described, _, ok := v.Described()
+			is = ok && described == c.TokenID
+		}
 		wanted.Value = v.Value
-		return ok && described == c.TokenID && v.Holds(wanted)
+		return is && v.Holds(wanted)
 	}
 	return v.Holds(wanted)
 }
@@ -239,7 +265,8 @@ func (vs Variables) PublishedBy(record Record, scope string, c Credentials) (own
 	password, hasPassword := at.Find(PasswordVariable, scope)
 	user, hasUser := at.Find(UserVariable, scope)
 	described, _, isDescribed := password.Described()
-	known := c.Secret != "" && password.Value == c.Secret || isDescribed && record.Owns(described)
+	known, _ := c.recognises(password.Value)
+	known = known || isDescribed && record.Owns(described)
 	sameUser := hasUser && !user.Hidden && c.Username != "" && user.Value.Reveal() == c.Username
 	for _, v := range at {
 		mine := sameUser && !hasPassword || hasPassword && known && !password.Hidden && (v.Key == PasswordVariable || sameUser)

@@ -33,7 +33,7 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	d := deletion{gitlab: r.gitlab, state: state, record: record, origin: n.origin, diags: &resp.Diagnostics}
+	d := deletion{gitlab: r.gitlab, state: state, record: record, origin: n.origin, diags: &resp.Diagnostics, history: n.history}
 	if d.run(ctx); resp.Diagnostics.HasError() {
 		d.state.RetiredTokens = retiredTokensValue(d.record.Retired)
 		raw, diags := resourceCodec().encode(ctx, d.state)
@@ -49,6 +49,8 @@ type deletion struct {
 	record access.Record
 	origin origin
 	diags  *diag.Diagnostics
+	// history knows what was published.
+	history history
 }
 
 func (d *deletion) run(ctx context.Context) {
@@ -118,7 +120,7 @@ func (d *deletion) removeVariables(ctx context.Context, ids []int64) bool {
 			record.Retired = append(slices.Clone(record.Retired), access.RetiredToken{ID: id})
 		}
 	}
-	own, others := variables.PublishedBy(record, scope, d.state.credentials(d.record))
+	own, others := variables.PublishedBy(record, scope, d.state.credentials(d.record, d.history))
 	if _, err := d.gitlab.RemoveVariables(ctx, projectID, own); err != nil {
 		AddError(d.diags, summary, err)
 		return false

@@ -26,7 +26,7 @@ func (r *refresh) updatePublication(ctx context.Context, tokens []access.DeployT
 // publicationStatus compares the variables with what the state has published. While nothing is
 // published, only variables that were left behind are worth telling.
 func (r *refresh) publicationStatus(scope string) access.CIStatus {
-	credentials := r.state.credentials(r.record)
+	credentials := r.state.credentials(r.record, r.notes.history)
 	published := r.record.Current != nil && r.record.Current.SecretKnown
 	switch {
 	case gitlab.IsKind(r.variablesErr, gitlab.KindForbidden):

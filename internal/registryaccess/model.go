@@ -201,8 +201,8 @@ func (m model) endsAtOnce() bool {
 }
 
 // credentials are the ones that are published now.
-func (m model) credentials(record access.Record) access.Credentials {
-	c := access.Credentials{Username: m.Username.ValueString(), Secret: access.Secret(m.Token.ValueString())}
+func (m model) credentials(record access.Record, h history) access.Credentials {
+	c := access.Credentials{Username: m.Username.ValueString(), Secret: access.Secret(m.Token.ValueString()), Digest: h.Digest}
 	if record.Current != nil {
 		c.TokenID = record.Current.ID
 		if record.Current.Username != "" {

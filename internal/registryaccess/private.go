@@ -73,6 +73,8 @@ type history struct {
 	// Complete: before the first of them, jobs got what GitLab injects.
 	Complete      bool      `json:"complete,omitempty"`
 	RepublishedAt time.Time `json:"republished_at,omitzero"`
+	// Digest recognises the secret that was published last, which the state may hold sealed.
+	Digest string `json:"digest,omitempty"`
 }
 
 // maxPublications bounds a history.

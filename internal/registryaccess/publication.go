@@ -126,7 +126,7 @@ func (u *apply) prepareVariables(a assessment) bool {
 // unpublish removes the variables that hold what this resource has published.
 func (u *apply) unpublish(a assessment) bool {
 	scope := a.record.Publication.Scope
-	own, others := u.variables.PublishedBy(a.record, scope, u.prior.credentials(a.record))
+	own, others := u.variables.PublishedBy(a.record, scope, u.prior.credentials(a.record, u.notes.history))
 	at, err := u.gitlab.RemoveVariables(u.ctx, u.prior.ProjectID.ValueInt64(), own)
 	if err != nil {
 		addVariablesError(u.diags, "Cannot remove the CI/CD variables of project "+u.prior.ProjectPath.ValueString(), err)
@@ -146,7 +146,7 @@ func (u *apply) publish(a assessment, next *model, record access.Record, minted 
 	if !a.decision.Publish {
 		return true
 	}
-	credentials := next.credentials(record)
+	credentials := next.credentials(record, u.notes.history)
 	if minted != nil {
 		// The state may hold them sealed.
 		credentials = access.Credentials{TokenID: minted.ID, Username: minted.Username, Secret: minted.Secret}
@@ -163,7 +163,7 @@ func (u *apply) publish(a assessment, next *model, record access.Record, minted 
 		u.refusePublication(next, record, err)
 		return false
 	}
-	u.notePublication(a, next, record, at)
+	u.notePublication(a, next, record, at, credentials.Secret.Digest())
 	if a.decision.Unpublish && !u.unpublish(a) {
 		// The variables of the new scope are there and will be taken over.
 		u.write(u.prior)
@@ -173,8 +173,9 @@ func (u *apply) publish(a assessment, next *model, record access.Record, minted 
 }
 
 // notePublication writes when GitLab had the credentials.
-func (u *apply) notePublication(a assessment, next *model, record access.Record, at time.Time) {
+func (u *apply) notePublication(a assessment, next *model, record access.Record, at time.Time, digest string) {
 	h := u.notes.history
+	h.Digest = digest
 	if a.republishes() {
 		h.RepublishedAt = at
 	} else {
