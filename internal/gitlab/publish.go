@@ -123,9 +123,9 @@ func (p *publishing) put(ctx context.Context, wanted access.Variable) (time.Time
 	for try := 1; try <= publishTries; try++ {
 		got, err := p.send1(ctx, wanted, exists)
 		if err == nil && got.status < 300 {
-			at, err := p.confirm(ctx, got, wanted, exists)
-			if err == nil || IsKind(err, KindUnsupported) {
-				return at, err
+			at, problem := p.confirm(ctx, got, wanted, exists)
+			if problem == nil || IsKind(problem, KindUnsupported) {
+				return at, problem
 			}
 		}
 		failure = p.failure(got, err)

@@ -57,7 +57,7 @@ func (a assessment) outcome(plan, config, state model, did *done) model {
 	} else {
 		a.settleTokens(&next, state, *did)
 	}
-	a.setPublication(&next, state, did == nil)
+	a.setPublication(&next, did == nil)
 	next.setRevision()
 	return next
 }

@@ -16,7 +16,7 @@ import (
 
 // setPublication writes what the decision makes of the CI/CD variables. In a plan, the time of
 // a publication is unknown; in an apply it is null until GitLab has confirmed it.
-func (a assessment) setPublication(m *model, state model, planning bool) {
+func (a assessment) setPublication(m *model, planning bool) {
 	if a.decision.Action == access.ActionHold {
 		return
 	}
@@ -140,7 +140,7 @@ func (u *apply) unpublish(a assessment) bool {
 // publish hands the credentials of the state to the jobs. It reports whether the apply can go on.
 func (u *apply) publish(a assessment, next *model, record access.Record, minted *gitlab.Minted) bool {
 	if a.decision.Unpublish && !a.decision.Publish {
-		u.noteWithdrawal(a, next)
+		u.noteWithdrawal(next)
 		return true
 	}
 	if !a.decision.Publish {
@@ -190,7 +190,7 @@ func (u *apply) notePublication(a assessment, next *model, record access.Record,
 }
 
 // noteWithdrawal writes when GitLab had the credentials no more.
-func (u *apply) noteWithdrawal(a assessment, next *model) {
+func (u *apply) noteWithdrawal(next *model) {
 	at := u.withdrawnAt
 	if at.IsZero() {
 		at = u.gitlab.Now().UTC().Truncate(time.Second).Add(time.Second)

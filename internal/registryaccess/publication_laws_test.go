@@ -91,10 +91,10 @@ func (h *history) step(t *rapid.T) {
 		h.gitlab.StopEnvironment(h.project, environment)
 	case "a copy of the state dies":
 		// A killed apply: what it did in GitLab stays, and the state is the one of before.
-		state, private, secret := h.state, h.driver.private, h.secret
+		state, private, secret := h.state, h.private, h.secret
 		h.round++
 		h.runApply(h.args())
-		h.state, h.driver.private, h.secret = state, private, secret
+		h.state, h.private, h.secret = state, private, secret
 	}
 }
 

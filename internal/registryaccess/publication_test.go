@@ -2,6 +2,8 @@ package registryaccess_test
 
 import (
 	"fmt"
+	"maps"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -26,9 +28,7 @@ const (
 func variables(more ...arguments) arguments {
 	args := arguments{"ci_variables": arguments{}}
 	for _, m := range more {
-		for name, value := range m {
-			args[name] = value
-		}
+		maps.Copy(args, m)
 	}
 	return args
 }
@@ -69,7 +69,7 @@ func (d *driver) mustBePublished(scope string) {
 func (d *driver) writes() []string {
 	var writes []string
 	for _, r := range d.gitlab.Requests() {
-		if r.Method != "GET" {
+		if r.Method != http.MethodGet {
 			writes = append(writes, r.String())
 		}
 	}

@@ -70,8 +70,8 @@ func readState(ctx context.Context, client *gitlab.Client, state model, old, pri
 	if record.Current != nil {
 		record.Current.ForVariables = n.mintedWithOf(state, record.Current.ID).ForVariables
 	}
-	refresh := refresh{gitlab: client, state: state, record: record, notes: n, diags: diags}
-	gone, err := refresh.run(ctx)
+	r := refresh{gitlab: client, state: state, record: record, notes: n, diags: diags}
+	gone, err := r.run(ctx)
 	warnPrefetch(diags, client.PrefetchFailures())
 	if err != nil {
 		AddError(diags, fmt.Sprintf("Cannot read the registry access of project %s", state.ProjectPath.ValueString()), err)
@@ -81,9 +81,9 @@ func readState(ctx context.Context, client *gitlab.Client, state model, old, pri
 		warnGone(diags, state, "This resource is removed from the state.", record.TokenIDs())
 		return state, readGone
 	}
-	diags.Append(writeObserved(ctx, old, private, refresh.observed)...)
-	diags.Append(writeOrigin(ctx, old, private, client.Root(), refresh.marks, refresh.record)...)
-	return refresh.state, readDone
+	diags.Append(writeObserved(ctx, old, private, r.observed)...)
+	diags.Append(writeOrigin(ctx, old, private, client.Root(), r.marks, r.record)...)
+	return r.state, readDone
 }
 
 // refresh is one Read while it runs.

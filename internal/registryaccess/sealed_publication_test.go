@@ -8,8 +8,8 @@ import (
 )
 
 // sealedVariables publishes in CI/CD variables and keeps no secret in the state.
-func sealedVariables(more ...arguments) arguments {
-	return variables(append(more, sealedFor(0))...)
+func sealedVariables() arguments {
+	return variables(sealedFor(0))
 }
 
 // mustBePublishedSealed wants what the recipient opens in the variables.
