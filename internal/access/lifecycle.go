@@ -110,7 +110,7 @@ func Decide(policy Policy, requirement Requirement, record Record, seen Observat
 
 func decideRequired(policy Policy, requirement Requirement, record Record, seen Observation) (Action, string) {
 	current := record.Current
-	because := requirement.Reason.Explanation()
+	because := string(requirement.Reason) + "."
 	switch {
 	case current == nil && record.Generation == 0:
 		return ActionMint, "Minted: " + because
@@ -119,18 +119,17 @@ func decideRequired(policy Policy, requirement Requirement, record Record, seen 
 	case seen.Status(*current) != StatusActive:
 		return ActionReplace, fmt.Sprintf("Replaced: token %d %s.", current.ID, describeStatus(*current, seen))
 	case !current.SecretKnown:
-		return ActionTakeOver, fmt.Sprintf("Taken over: token %d was imported, and GitLab does not show its secret again.", current.ID)
+		return ActionTakeOver, fmt.Sprintf("Taken over: token %d was imported without its secret.", current.ID)
 	case seen.passed(record.EndsAt):
 		return ActionRotate, fmt.Sprintf("Minted again: the wind-down of token %d was over on %s.", current.ID, date(record.EndsAt))
 	case len(policy.Changed) > 0:
-		return ActionRotate, fmt.Sprintf("Rotated: token %d was minted with another %s.", current.ID, strings.Join(policy.Changed, ", "))
+		return ActionRotate, fmt.Sprintf("Rotated: %s changed.", strings.Join(policy.Changed, ", "))
 	case policy.Seal != SealStays:
 		return ActionSeal, describeSeal(policy.Seal, current.ID)
 	case !policy.Schedule.Permanent && current.ExpiresAt.IsZero():
-		return ActionRotate, fmt.Sprintf("Rotated: permanent tokens are no longer wanted, and token %d has no expiry.", current.ID)
+		return ActionRotate, fmt.Sprintf("Rotated: token %d is permanent, which is no longer wanted.", current.ID)
 	case outlives(policy.Schedule, *current):
-		return ActionRotate, fmt.Sprintf("Rotated: token %d, which expires on %s, would outlive the new limit of %d days.",
-			current.ID, date(current.ExpiresAt), policy.Schedule.Lifetime)
+		return ActionRotate, fmt.Sprintf("Rotated: token %d expires on %s, beyond the new expiration_days.", current.ID, date(current.ExpiresAt))
 	case seen.inWindow(*current):
 		return ActionRotate, fmt.Sprintf("Rotated: token %d expires on %s.", current.ID, date(current.ExpiresAt))
 	case !record.EndsAt.IsZero():
@@ -143,7 +142,7 @@ func decideNotRequired(policy Policy, requirement Requirement, record Record, se
 	current := record.Current
 	inWindow := seen.inWindow(*current)
 	windingDown := !record.EndsAt.IsZero()
-	because := requirement.Reason.Explanation()
+	because := string(requirement.Reason) + "."
 
 	switch {
 	case seen.Status(*current) != StatusActive:

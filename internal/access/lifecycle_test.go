@@ -85,7 +85,7 @@ func TestDecide(t *testing.T) {
 	}{
 		"required, none yet": {
 			policy: standard, requirement: needed,
-			want: access.Decision{Action: access.ActionMint, Status: active}, story: "Minted: Auto DevOps deploys a private project",
+			want: access.Decision{Action: access.ActionMint, Status: active}, story: "Minted: auto_devops_private.",
 		},
 		"required again after an end": {
 			policy: standard, requirement: needed, record: access.Record{Generation: 3},
@@ -130,11 +130,11 @@ func TestDecide(t *testing.T) {
 		},
 		"arguments changed": {
 			policy: access.Policy{Schedule: schedule(t), Changed: []string{"name", "scopes"}}, requirement: needed, record: living(),
-			want: access.Decision{Action: access.ActionRotate, Status: active}, story: "Rotated: token 7 was minted with another name, scopes.",
+			want: access.Decision{Action: access.ActionRotate, Status: active}, story: "Rotated: name, scopes changed.",
 		},
 		"permanent no longer": {
 			policy: standard, requirement: needed, record: living(permanent),
-			want: access.Decision{Action: access.ActionRotate, Status: active}, story: "Rotated: permanent tokens are no longer wanted",
+			want: access.Decision{Action: access.ActionRotate, Status: active}, story: "Rotated: token 7 is permanent, which is no longer wanted.",
 		},
 		"permanent from now on": {
 			policy: forever, requirement: needed, record: living(),
@@ -147,7 +147,7 @@ func TestDecide(t *testing.T) {
 		"lifetime shortened": {
 			policy: access.Policy{Schedule: short}, requirement: needed, record: living(),
 			want:  access.Decision{Action: access.ActionRotate, Status: active},
-			story: "Rotated: token 7, which expires on 2027-03-10, would outlive the new limit of 30 days.",
+			story: "Rotated: token 7 expires on 2027-03-10, beyond the new expiration_days.",
 		},
 		"lifetime lengthened": {
 			policy: access.Policy{Schedule: long}, requirement: needed, record: living(),
@@ -155,7 +155,7 @@ func TestDecide(t *testing.T) {
 		},
 		"no longer required": {
 			policy: standard, requirement: off, record: living(),
-			want: access.Decision{Action: access.ActionStartWindDown, Status: active}, story: "Winding down: Auto DevOps is off",
+			want: access.Decision{Action: access.ActionStartWindDown, Status: active}, story: "Winding down: auto_devops_disabled.",
 		},
 		"winding down, not over": {
 			policy: standard, requirement: off, record: living(windingDown),

@@ -306,7 +306,7 @@ func (d *Decision) decidePublication(policy Policy, requirement Requirement, rec
 		// Only a new token can be published.
 		d.Publish = requirement.Required
 		if d.Publish {
-			d.Action, d.LastChange = ActionRotate, describePublication(record, policy)+" Sealed credentials cannot be published another time."
+			d.Action, d.LastChange = ActionRotate, "Rotated: the CI/CD variables need the credentials, which are sealed."
 		}
 	}
 	leftover := !hasCredentials && p.Status == CIChanged

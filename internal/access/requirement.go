@@ -117,15 +117,15 @@ func (r Reason) Explanation() string {
 	case ReasonModeAlways:
 		return "The configuration says that registry access is always wanted."
 	case ReasonAnonymousPull:
-		return "The project is public and so is its container registry: images are pulled without credentials."
+		return "Project and container registry are public: images are pulled without credentials."
 	case ReasonAutoDevOpsDisabled:
 		return "Auto DevOps is off for the project."
 	case ReasonPrivate:
-		return "Auto DevOps deploys a private project, whose images cannot be pulled once the deploy job has ended."
+		return "Auto DevOps deploys a private project, whose deploy jobs leave no lasting credentials."
 	case ReasonInternal:
-		return "Auto DevOps deploys an internal project, whose images cannot be pulled once the deploy job has ended."
+		return "Auto DevOps deploys an internal project, whose deploy jobs leave no lasting credentials."
 	case ReasonMembersOnly:
-		return "Auto DevOps deploys a public project whose container registry is for members only, so images cannot be pulled once the deploy job has ended."
+		return "Auto DevOps deploys a public project whose container registry is for members only."
 	}
 	return ""
 }
@@ -144,7 +144,7 @@ type Requirement struct {
 
 // RegistryMissingExplanation is the explanation where GitLab names no registry although
 // the project's own level does not switch it off. GitLab before 13.10 never names one.
-const RegistryMissingExplanation = "GitLab names no container registry for the project, so no token could pull from it: the registry is off for the GitLab instance."
+const RegistryMissingExplanation = "GitLab names no container registry for the project: it is off for the instance."
 
 // Explanation is the requirement as one sentence, without names and dates.
 func (r Requirement) Explanation() string {

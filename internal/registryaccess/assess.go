@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/types"
@@ -113,6 +114,8 @@ type tokenArguments struct {
 	Username          string   `json:"username"`
 	Scopes            []string `json:"scopes"`
 	RotateWhenChanged string   `json:"rotate_when_changed"`
+	// RotateKeys recognises the values one by one, to name the key that changed.
+	RotateKeys map[string]string `json:"rotate_keys,omitempty"`
 	// ForVariables makes no other token; it tells how early the token rotates.
 	ForVariables bool `json:"for_variables,omitempty"`
 	// AgeRecipients and Registry are what sealed credentials were made for.
@@ -139,8 +142,12 @@ func argumentsOf(m model, tokenID int64) tokenArguments {
 	slices.Sort(arguments.Scopes)
 	if elements := m.RotateWhenChanged.Elements(); len(elements) > 0 {
 		digest := sha256.New()
+		arguments.RotateKeys = map[string]string{}
 		for _, key := range slices.Sorted(maps.Keys(elements)) {
-			_, _ = fmt.Fprintf(digest, "%q=%s\n", key, elements[key])
+			line := fmt.Sprintf("%q=%s\n", key, elements[key])
+			_, _ = digest.Write([]byte(line))
+			one := sha256.Sum256([]byte(line))
+			arguments.RotateKeys[key] = hex.EncodeToString(one[:])
 		}
 		arguments.RotateWhenChanged = hex.EncodeToString(digest.Sum(nil))
 	}
@@ -160,9 +167,34 @@ func (t tokenArguments) differences(other tokenArguments) []string {
 		names = append(names, "scopes")
 	}
 	if t.RotateWhenChanged != other.RotateWhenChanged {
-		names = append(names, "rotate_when_changed")
+		names = append(names, "rotate_when_changed"+t.changedKeys(other))
 	}
 	return names
+}
+
+// changedKeys names the keys of rotate_when_changed that differ, in parentheses; nothing if that
+// was not noted.
+func (t tokenArguments) changedKeys(other tokenArguments) string {
+	if other.RotateWhenChanged != "" && len(other.RotateKeys) == 0 {
+		return ""
+	}
+	var keys []string
+	for key := range maps.Keys(t.RotateKeys) {
+		if t.RotateKeys[key] != other.RotateKeys[key] {
+			keys = append(keys, key)
+		}
+	}
+	for key := range maps.Keys(other.RotateKeys) {
+		if _, stays := t.RotateKeys[key]; !stays {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	const shown = 3
+	if len(keys) > shown {
+		keys = append(keys[:shown], "...")
+	}
+	return " (" + strings.Join(keys, ", ") + ")"
 }
 
 // contradiction reports whether arguments remove a requirement that GitLab's own facts make.

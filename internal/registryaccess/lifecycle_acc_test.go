@@ -36,7 +36,7 @@ func TestAccLifecycle_createRotateRevoke(t *testing.T) {
 			ConfigPlanChecks: expect(
 				action(plancheck.ResourceActionCreate),
 				plans("required", yes()), plans("reason", text("auto_devops_private")), plans("generation", number(1)),
-				plans("last_change", knownvalue.StringRegexp(regexp.MustCompile(`^Minted: Auto DevOps deploys a private project`))),
+				plans("last_change", knownvalue.StringRegexp(regexp.MustCompile(`^Minted: auto_devops_private\.$`))),
 				plans("project_path", text("acme/shop")), plans("registry", text("registry.gitlab.example.com")),
 				plansUnknown("token"), plansUnknown("docker_config_json"), plansUnknown("expires_at"),
 				plancheck.ExpectSensitiveValue(address, at("token")), plancheck.ExpectSensitiveValue(address, at("docker_config_json")),
@@ -104,7 +104,7 @@ func TestAccLifecycle_windDownCancelledThenEnded(t *testing.T) {
 			ConfigPlanChecks: expect(
 				action(plancheck.ResourceActionUpdate), secretUntouched(),
 				plans("required", no()), plans("reason", text("auto_devops_disabled")), plansUnknown("ends_at"),
-				plans("last_change", text("Winding down: Auto DevOps is off for the project.")),
+				plans("last_change", text("Winding down: auto_devops_disabled.")),
 			),
 			ConfigStateChecks: []statecheck.StateCheck{has("ends_at", text("2026-01-22T10:00:00Z"))},
 			Check:             resource.ComposeTestCheckFunc(s.active(1), s.published()),

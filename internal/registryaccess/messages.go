@@ -24,7 +24,7 @@ func warnAtCreation(diags *diag.Diagnostics, plan model, a assessment, found sub
 	if a.decision.Action.Effect().Mints {
 		warnToken(diags, plan)
 	}
-	warnContradiction(diags, plan, a)
+	warnContradiction(diags, plan, found.project.Path, a)
 	warnDeletion(diags, found.project.Path, a.facts)
 	warnNoRegistry(diags, plan, a)
 	foreign := access.IDs(access.WithoutGenerated(unmanaged, found.project.ID))
@@ -42,7 +42,7 @@ func warnAtUpdate(diags *diag.Diagnostics, plan, state model, a assessment, chan
 			"GitLab no longer names a container registry for project %s: it is off for the instance. "+
 				"The token is neither rotated nor revoked until the registry is back, or the resource is destroyed.", project))
 	}
-	warnContradiction(diags, plan, a)
+	warnContradiction(diags, plan, project, a)
 	if !changes {
 		return
 	}
@@ -76,6 +76,9 @@ func warnAction(diags *diag.Diagnostics, project string, a assessment) {
 		return
 	}
 	why := a.decision.LastChange
+	if strings.HasSuffix(why, ": "+string(a.requirement.Reason)+".") {
+		why = a.requirement.Explanation()
+	}
 	token := fmt.Sprintf("token %d of %s", current.ID, project)
 	switch a.decision.Action {
 	case access.ActionNone, access.ActionHold, access.ActionMint, access.ActionCancelWindDown, access.ActionRevoke, access.ActionRetireOrphan,
@@ -269,7 +272,7 @@ func warnToken(diags *diag.Diagnostics, plan model) {
 
 func warnDeletion(diags *diag.Diagnostics, project string, facts access.Facts) {
 	if facts.DeletionScheduled {
-		diags.AddAttributeWarning(path.Root("project"), "Project is scheduled for deletion", fmt.Sprintf(
+		diags.AddAttributeWarning(path.Root("project"), "Project "+project+" is scheduled for deletion", fmt.Sprintf(
 			"Project %s is scheduled for deletion. GitLab has renamed it, so images under the old name can no longer be pulled, with or without a token.", project))
 	}
 }
@@ -277,16 +280,16 @@ func warnDeletion(diags *diag.Diagnostics, project string, facts access.Facts) {
 // warnContradiction: an argument says that no access is needed where GitLab says it is.
 // That is right while another resource of the same run changes the project. It does not
 // wait for a change, because the plan would otherwise hide it.
-func warnContradiction(diags *diag.Diagnostics, plan model, a assessment) {
+func warnContradiction(diags *diag.Diagnostics, plan model, project string, a assessment) {
 	if said, contradicts := contradiction(plan, a.requirement, a.facts); contradicts {
-		diags.AddWarning("Arguments contradict GitLab", fmt.Sprintf(
+		diags.AddWarning("Arguments for "+project+" contradict GitLab", fmt.Sprintf(
 			"The arguments say that no access is required (%s); GitLab says that it is (%s). "+
 				"If this run does not change the project accordingly, the apply fails.", a.requirement.Reason, said.Reason))
 	}
 }
 
 func warnHidden(diags *diag.Diagnostics, project string) {
-	diags.AddWarning("Arguments could not be checked", fmt.Sprintf(
+	diags.AddWarning("Arguments for "+project+" could not be checked", fmt.Sprintf(
 		"The arguments say that project %s needs no access. GitLab hides from the provider's user whether that is so; "+
 			"with the Maintainer role it would be checked.", project))
 }
@@ -305,7 +308,7 @@ func warnKept(diags *diag.Diagnostics, state model, a assessment) {
 	if current.ExpiresAt.IsZero() {
 		end = "It has no expiry, so it stays until on_not_required is \"revoke\"."
 	}
-	diags.AddAttributeWarning(path.Root("on_not_required"), "A token is kept that is not required", fmt.Sprintf(
+	diags.AddAttributeWarning(path.Root("on_not_required"), fmt.Sprintf("Token %d of %s is kept, and not required", current.ID, state.ProjectPath.ValueString()), fmt.Sprintf(
 		"%s Deploy token %d %s, because on_not_required is \"keep\". %s", a.requirement.Explanation(), current.ID, stays, end))
 }
 

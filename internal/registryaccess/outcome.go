@@ -50,7 +50,7 @@ func (a assessment) outcome(plan, config, state model, did *done) model {
 	case a.decision.LastChange != "":
 		next.LastChange = types.StringValue(a.decision.LastChange)
 	case state.LastChange.IsNull() && a.record.Current == nil:
-		next.LastChange = types.StringValue("No token: " + a.requirement.Explanation())
+		next.LastChange = types.StringValue("No token: " + string(a.requirement.Reason) + ".")
 	}
 	if did == nil {
 		a.planTokens(&next, state)

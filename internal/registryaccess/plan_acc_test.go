@@ -167,12 +167,12 @@ func TestWarnings(t *testing.T) {
 		"GitLab's own name":   {nil, arguments{"name": access.GitLabName}, []string{"GitLab hands this token to jobs"}},
 		"the same, permanent": {nil, arguments{"name": access.GitLabName, "permanent": true}, []string{"Permanent token"}},
 		"write scopes":        {nil, arguments{"scopes": []string{"read_registry", "write_registry"}}, []string{"The token can write"}},
-		"deletion scheduled":  {func(d *driver) { d.gitlab.ScheduleDeletion(d.project) }, arguments{"project": "acme/shop"}, []string{"Project is scheduled for deletion"}},
+		"deletion scheduled":  {func(d *driver) { d.gitlab.ScheduleDeletion(d.project) }, arguments{"project": "acme/shop"}, []string{"Project acme/shop-deletion_scheduled-2 is scheduled for deletion"}},
 		"foreign tokens": {func(d *driver) {
 			d.gitlab.CreateDeployToken(d.project, access.DefaultName, "x", time.Time{}, "read_registry")
 		}, nil, []string{"Unmanaged tokens of the same name in acme/shop"}},
 		"always, no registry": {func(d *driver) { d.gitlab.SetRegistryAccessLevel(d.project, "disabled") }, arguments{"mode": "always"}, []string{"No registry to give access to"}},
-		"contradiction":       {nil, arguments{"auto_devops_enabled": false}, []string{"Arguments contradict GitLab"}},
+		"contradiction":       {nil, arguments{"auto_devops_enabled": false}, []string{"Arguments for acme/shop contradict GitLab"}},
 		"rotation":            {func(d *driver) { settled(d); d.gitlab.Clock.AdvanceDays(340) }, nil, []string{"Rotation of token 4 of acme/shop"}},
 		"rotation and foreign": {func(d *driver) {
 			settled(d)
@@ -198,7 +198,7 @@ func TestWarnings(t *testing.T) {
 			d.gitlab.Clock.AdvanceDays(7)
 		}, nil, []string{"End of token 4 of acme/shop"}},
 		"withdrawal":       {func(d *driver) { settled(d); d.gitlab.SetVisibility(d.project, "public") }, nil, []string{"Withdrawal of token 4 of acme/shop"}},
-		"keep":             {func(d *driver) { settled(d); d.gitlab.SetGroupAutoDevOps(d.group, gitlabtest.False) }, arguments{"on_not_required": "keep"}, []string{"A token is kept that is not required"}},
+		"keep":             {func(d *driver) { settled(d); d.gitlab.SetGroupAutoDevOps(d.group, gitlabtest.False) }, arguments{"on_not_required": "keep"}, []string{"Token 4 of acme/shop is kept, and not required"}},
 		"registry missing": {func(d *driver) { settled(d); d.gitlab.SetRegistryEnabled(false) }, nil, []string{"GitLab names no container registry for acme/shop"}},
 		"GitLab's own token taken over and due": {func(d *driver) {
 			d.gitlab.SaveAutoDevOps(d.project, gitlabtest.True)

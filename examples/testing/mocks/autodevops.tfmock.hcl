@@ -33,7 +33,7 @@ mock_resource "autodevops_registry_access" {
     }
     required    = true
     reason      = "auto_devops_private"
-    explanation = "Auto DevOps deploys a private project, whose images cannot be pulled once the deploy job has ended."
+    explanation = "Auto DevOps deploys a private project, whose deploy jobs leave no lasting credentials."
 
     ci_status    = "published"
     published_at = "2026-01-15T10:00:01Z"
@@ -51,7 +51,7 @@ mock_resource "autodevops_registry_access" {
     generation             = 1
     token_status           = "active"
     last_action            = "mint"
-    last_change            = "Minted: Auto DevOps deploys a private project, whose images cannot be pulled once the deploy job has ended."
+    last_change            = "Minted: auto_devops_private."
     unmanaged_token_ids    = []
   }
 }
@@ -72,7 +72,7 @@ mock_data "autodevops_registry_access" {
     }
     required    = true
     reason      = "auto_devops_private"
-    explanation = "Auto DevOps deploys a private project, whose images cannot be pulled once the deploy job has ended."
+    explanation = "Auto DevOps deploys a private project, whose deploy jobs leave no lasting credentials."
   }
 }
 
