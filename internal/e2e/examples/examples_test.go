@@ -60,7 +60,7 @@ var all = map[string]example{
 	"same run": {files: []string{resources + "resource_same_run.tf"}, says: []string{"Plan: 2 to add", "(known after apply)"}},
 	"import by id": {
 		files: []string{resources + "import-by-string-id.tf", resources + "resource.tf"},
-		says:  []string{"1 to import", "Take-over of token 7 of acme/shop"},
+		says:  []string{"1 to import", "Taken over: token"},
 	},
 	"import by identity": {
 		files: []string{resources + "import-by-identity.tf", resources + "resource.tf"}, identity: true,

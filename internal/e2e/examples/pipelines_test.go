@@ -266,7 +266,7 @@ func TestMigration(t *testing.T) {
 		write(t, cli, w.written(textOf(t, "pipelines/migration/"+file))+sources)
 		run(t, cli, "init", "-input=false")
 		plan := squeezed(run(t, cli, "plan", "-input=false", "-no-color"))
-		if step == 1 && (!strings.Contains(plan, "Plan: 1 to import, 0 to add, 2 to change, 0 to destroy") || !strings.Contains(plan, "Take-over of token 7 of acme/shop")) {
+		if step == 1 && (!strings.Contains(plan, "Plan: 1 to import, 0 to add, 2 to change, 0 to destroy") || !strings.Contains(plan, fmt.Sprintf("Take-over of token %d of acme/shop", w.token.ID))) {
 			t.Errorf("the migration plans\n%s", plan)
 		}
 		run(t, cli, "apply", "-auto-approve", "-input=false")
