@@ -73,6 +73,30 @@ func TestDeployments_life(t *testing.T) {
 	}
 }
 
+// TestDeployments_twoPhases: the payload is older than started_at, and the time in the
+// queue tells it.
+func TestDeployments_twoPhases(t *testing.T) {
+	t.Parallel()
+	s := newCIStage(t)
+	j := s.g.QueueJob(s.p, production)
+	queued := s.g.Clock.Now()
+	s.g.PickUpInTwoPhases(j)
+	s.g.Clock.Advance(90 * time.Second)
+	if deployable := s.deployments("status=created")[0]["deployable"].(map[string]any); deployable["status"] != "pending" || deployable["started_at"] != nil {
+		t.Errorf("first phase: %v", deployable)
+	}
+	s.g.StartRunning(j)
+	deployable := s.deployments("status=running")[0]["deployable"].(map[string]any)
+	started, err := time.Parse(time.RFC3339, fmt.Sprint(deployable["started_at"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	waited := time.Duration(deployable["queued_duration"].(float64) * float64(time.Second))
+	if !started.Equal(queued.Add(90*time.Second)) || !started.Add(-waited).Equal(queued) {
+		t.Errorf("started at %s after %s", started, waited)
+	}
+}
+
 func TestDeployments_failedAndCanceled(t *testing.T) {
 	t.Parallel()
 	s := newCIStage(t)

@@ -63,6 +63,7 @@ func TestJobs_scopes(t *testing.T) {
 	}
 	g.SetVariable(p, gitlabtest.Variable{Key: "NARROW", Value: "x", Scope: "production"})
 	g.SetVariable(p, gitlabtest.Variable{Key: "PROTECTED", Value: "x", Protected: true})
+	g.SetVariable(p, gitlabtest.Variable{Key: "PATTERN", Value: "x", Scope: "**"})
 	for environment, want := range map[string]string{
 		"":                 "of *",
 		"staging":          "of *",
@@ -76,6 +77,10 @@ func TestJobs_scopes(t *testing.T) {
 		g.PickUp(j)
 		wantVariable(t, environment, j, password, want)
 		wantVariable(t, environment, j, "PROTECTED", "")
+		// Without an environment, only the scope "*" itself fits.
+		if pattern := j.Variables["PATTERN"]; (pattern == "x") != (environment != "") {
+			t.Errorf("%q: the scope ** gives %q", environment, pattern)
+		}
 		narrow := ""
 		if environment == "production" {
 			narrow = "x"
@@ -220,6 +225,20 @@ func TestJobs_forwardDeployments(t *testing.T) {
 	g.PickUp(late)
 	if status := g.JobStatus(late); status != "running" {
 		t.Errorf("switched off, an older deployment is %s", status)
+	}
+}
+
+// TestDeploy_jobNames are those of Auto DevOps' templates.
+func TestDeploy_jobNames(t *testing.T) {
+	t.Parallel()
+	g := gitlabtest.New(t)
+	p := g.CreateProject("acme/shop", gitlabtest.ProjectOptions{})
+	for environment, want := range map[string]string{
+		"production": "production", "staging": "staging", "review/feature-1": "review", "dast-default": "dast_environment_deploy", "qa": "deploy",
+	} {
+		if j := g.Deploy(p, environment); j.Name != want || g.JobStatus(j) != "success" {
+			t.Errorf("%s: job %s is %s", environment, j.Name, g.JobStatus(j))
+		}
 	}
 }
 

@@ -1,15 +1,16 @@
 // Package gitlabtest is a stand-in for GitLab: an HTTP server that behaves as
-// GitLab does wherever deploy tokens, projects, Auto DevOps and the registry's
-// token endpoint are concerned, unpleasant parts included. It holds its world in
-// memory, takes its time from an injected clock, logs every request and fails on
-// demand.
+// GitLab does wherever deploy tokens, projects, Auto DevOps, CI/CD variables, jobs,
+// environments, deployments and the registry's token endpoint are concerned,
+// unpleasant parts included. It holds its world in memory, takes its time from an
+// injected clock, logs every request and fails on demand.
 //
 //	gitlab := gitlabtest.New(t)
 //	project := gitlab.CreateProject("acme/shop", gitlabtest.ProjectOptions{AutoDevOps: gitlabtest.True})
 //	token := gitlab.CreateAccessToken(gitlab.Maintainer(project), "api")
 //
-// What GitLab really does was read from its source; the table of
-// testdata/deploy-token-behaviours.json is checked row by row.
+// What GitLab really does was read from its source; the tables of
+// testdata/deploy-token-behaviours.json and testdata/ci-behaviours.json are checked row
+// by row.
 package gitlabtest
 
 import (
