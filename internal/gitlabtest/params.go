@@ -117,6 +117,14 @@ func (p *parameters) text(name string) *string {
 	}
 }
 
+// clearable is text that a null empties.
+func (p *parameters) clearable(name string) *string {
+	if value, given := p.x.params[name]; given && value == nil {
+		return new("")
+	}
+	return p.text(name)
+}
+
 func (p *parameters) oneOf(name string, allowed ...string) *string {
 	value := p.text(name)
 	if value != nil && !slices.Contains(allowed, *value) {

@@ -19,17 +19,17 @@ type variableChange struct {
 // (ee/lib/ee/api/group_variables.rb).
 func (s *Server) variableParams(p *parameters, h *variableHolder) variableChange {
 	c := variableChange{
-		value: p.text("value"), kind: p.oneOf("variable_type", "env_var", "file"),
+		value: p.clearable("value"), kind: p.oneOf("variable_type", "env_var", "file"),
 		protected: p.boolean("protected"), masked: p.boolean("masked"),
 	}
 	if !h.ofGroup || s.world.premium {
-		c.scope = p.text("environment_scope")
+		c.scope = p.clearable("environment_scope")
 	}
 	if s.world.since(knowsRaw) {
 		c.raw = p.boolean("raw")
 	}
 	if s.world.since(knowsDescription) {
-		c.description = p.text("description")
+		c.description = p.clearable("description")
 	}
 	return c
 }

@@ -287,6 +287,9 @@ func TestVariables_rules(t *testing.T) {
 	s.want("a move onto another row", s.ask("PUT", "/variables/TAKEN"+filter+"staging", `{"environment_scope":"*"}`), 400, "has already been taken")
 	s.want("a move", s.ask("PUT", "/variables/TAKEN"+filter+"staging", `{"environment_scope":"dev"}`), 200, `"environment_scope":"dev"`)
 	s.want("the body's key", s.ask("PUT", "/variables/TAKEN"+filter+"dev", `{"key":"OTHER"}`), 200, `"key":"TAKEN"`)
+	s.want("a description", s.ask("PUT", "/variables/TAKEN"+filter+"dev", `{"description":"text"}`), 200, `"description":"text"`)
+	s.want("null empties it", s.ask("PUT", "/variables/TAKEN"+filter+"dev", `{"description":null}`), 200, `"description":null`)
+	s.want("null is no scope", s.ask("PUT", "/variables/TAKEN"+filter+"dev", `{"environment_scope":null}`), 400, `"environment_scope":["can't be blank"`)
 	s.want("no upsert", s.ask("PUT", "/variables/NONE", `{"value":"x"}`), 404, `"404 Variable Not Found"`)
 }
 
