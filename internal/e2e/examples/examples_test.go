@@ -86,6 +86,14 @@ var all = map[string]example{
 			w.CreateDeployToken(w.shop, access.DefaultName, access.NewUsername(w.shop.ID), w.Clock.Now().AddDate(0, 0, 300), "read_registry")
 		},
 	},
+	"sealed, for Kubernetes": {
+		files: []string{"ephemeral-resources/autodevops_registry_credentials/ephemeral-resource.tf"},
+		says:  []string{"Plan: 2 to add", "sealed_credentials = (known after apply)", "data_wo "},
+	},
+	"sealed, for Vault": {
+		files: []string{"ephemeral-resources/autodevops_registry_credentials/ephemeral-resource_vault.tf"},
+		says:  []string{"Plan: 2 to add", "sealed_credentials = (known after apply)", "data_json_wo "},
+	},
 	"function docker_config_json": {
 		files: []string{"functions/docker_config_json/function.tf"},
 		with: `
@@ -230,6 +238,7 @@ func furnish(folder string) (err error) {
 	house.configFile, err = terraform.Mirror(folder,
 		terraform.Plugin{Source: "autodevops/autodevops", Version: "0.1.0", Binary: ours},
 		terraform.Plugin{Source: "hashicorp/kubernetes", Version: "2.38.0", Binary: other},
+		terraform.Plugin{Source: "hashicorp/vault", Version: "5.4.0", Binary: other},
 		terraform.Plugin{Source: "gitlabhq/gitlab", Version: "18.0.0", Binary: other},
 		terraform.Plugin{Source: "hashicorp/time", Version: "0.13.0", Binary: other})
 	return err

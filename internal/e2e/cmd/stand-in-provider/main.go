@@ -1,4 +1,4 @@
-// Command stand-in-provider takes the place of the providers for Kubernetes, GitLab and time
+// Command stand-in-provider takes the place of the providers for Kubernetes, GitLab, Vault and time
 // where configurations are only planned and tested: it has the resources and arguments
 // that the examples use, as the real providers' documentation describes them, keeps what
 // it is given, and calls nobody. Its own file name says which provider it is.
@@ -23,7 +23,7 @@ import (
 )
 
 func main() {
-	for _, p := range []*standIn{kubernetes(), gitlab(), clock()} {
+	for _, p := range []*standIn{kubernetes(), gitlab(), vault(), clock()} {
 		if strings.Contains(filepath.Base(os.Args[0]), "terraform-provider-"+p.name) {
 			err := providerserver.Serve(context.Background(), func() provider.Provider { return p },
 				providerserver.ServeOpts{Address: "registry.terraform.io/" + p.namespace + "/" + p.name})
@@ -90,6 +90,23 @@ func gitlab() *standIn {
 				"scopes":          schema.SetAttribute{ElementType: types.StringType, Required: true},
 				"expires_at":      schema.StringAttribute{Optional: true},
 				"token":           schema.StringAttribute{Computed: true, Sensitive: true},
+			}},
+		},
+	}
+}
+
+func vault() *standIn {
+	return &standIn{
+		namespace: "hashicorp", name: "vault", arguments: []string{"address", "token"},
+		resources: map[string]schema.Schema{
+			"vault_kv_secret_v2": {Attributes: map[string]schema.Attribute{
+				"id":                   schema.StringAttribute{Computed: true},
+				"mount":                schema.StringAttribute{Required: true},
+				"name":                 schema.StringAttribute{Required: true},
+				"data_json":            schema.StringAttribute{Optional: true, Sensitive: true},
+				"data_json_wo":         schema.StringAttribute{Optional: true, WriteOnly: true},
+				"data_json_wo_version": schema.Int64Attribute{Optional: true},
+				"path":                 schema.StringAttribute{Computed: true},
 			}},
 		},
 	}
