@@ -24,6 +24,8 @@ type simulation struct {
 	secret  int64 // the token that the cluster's Secret holds; 0 for none
 	killed  map[int64]bool
 	outdate bool
+	// reseal is what is no longer right about how the credentials are sealed.
+	reseal access.SealChange
 	// deleteFails: something lets no DELETE through.
 	deleteFails bool
 	// lagging: the list and the token's own GET do not know the current token, which lives.
@@ -71,6 +73,9 @@ func (s *simulation) plan(t *rapid.T) (access.Requirement, access.Decision) {
 	if s.outdate && s.record.Current != nil {
 		policy.Changed = []string{"scopes"}
 	}
+	if s.record.Current != nil {
+		policy.Seal = s.reseal
+	}
 	decision := access.Decide(policy, requirement, s.record, observed)
 	if again := access.Decide(policy, requirement, s.record, observed); !reflect.DeepEqual(again, decision) {
 		t.Fatalf("the same input gave %+v and %+v", decision, again)
@@ -108,7 +113,7 @@ func (s *simulation) apply(t *rapid.T) {
 		s.record = s.record.Without(id)
 	}
 	if effect.Mints {
-		s.outdate = false
+		s.outdate, s.reseal = false, access.SealStays
 	}
 	if decision.Action == access.ActionEnd && refused {
 		return // the apply fails, and what is published stays
@@ -171,6 +176,9 @@ func TestLaws(t *testing.T) {
 			"the project changes":  func(t *rapid.T) { s.facts, s.mode = decidable(t), anyMode(t) },
 			"the policy changes":   drawPolicy,
 			"the arguments change": func(*rapid.T) { s.outdate = true },
+			"the sealing changes": func(t *rapid.T) {
+				s.reseal = rapid.SampledFrom([]access.SealChange{access.SealOn, access.SealOff, access.SealRecipients, access.SealRegistry}).Draw(t, "seal")
+			},
 			"somebody kills a token": func(t *rapid.T) {
 				if s.nextID == 0 {
 					t.Skip("no token yet")
@@ -237,8 +245,9 @@ func TestLaws_settles(t *testing.T) {
 		for range rapid.IntRange(1, 5).Draw(t, "rounds") {
 			s.now = s.now.Add(time.Duration(rapid.Int64Range(0, 40*24).Draw(t, "hours")) * time.Hour)
 			s.facts, s.outdate = decidable(t), rapid.Bool().Draw(t, "arguments change")
+			s.reseal = rapid.SampledFrom([]access.SealChange{access.SealStays, access.SealOn}).Draw(t, "seal")
 			s.apply(t)
-			if s.outdate {
+			if s.outdate || s.reseal != access.SealStays {
 				continue // not replaced because it is not required; it stays to be
 			}
 			_, decision := s.plan(t)

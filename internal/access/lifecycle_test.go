@@ -132,6 +132,30 @@ func TestDecide(t *testing.T) {
 			policy: access.Policy{Schedule: schedule(t), Changed: []string{"name", "scopes"}}, requirement: needed, record: living(),
 			want: access.Decision{Action: access.ActionRotate, Status: active}, story: "Rotated: name, scopes changed.",
 		},
+		"sealed from now on": {
+			policy: access.Policy{Schedule: schedule(t), Seal: access.SealOn}, requirement: needed, record: living(),
+			want: access.Decision{Action: access.ActionSeal, Status: active}, story: "Sealed: the secret of token 7 is in the state, or was.",
+		},
+		"sealed no longer, and required again": {
+			policy: access.Policy{Schedule: schedule(t), Seal: access.SealOff}, requirement: needed, record: living(windingDown),
+			want: access.Decision{Action: access.ActionSeal, Status: active}, story: "No longer sealed: ",
+		},
+		"sealed for others, inside the window": {
+			policy: access.Policy{Schedule: schedule(t), Seal: access.SealRecipients}, requirement: needed, record: living(), seen: window,
+			want: access.Decision{Action: access.ActionSeal, Status: active}, story: "Sealed again: the credentials of token 7 were sealed for other recipients.",
+		},
+		"sealed for another host, and other arguments": {
+			policy: access.Policy{Schedule: schedule(t), Seal: access.SealRegistry, Changed: []string{"name"}}, requirement: needed, record: living(),
+			want: access.Decision{Action: access.ActionRotate, Status: active}, story: "Rotated: token 7 was minted with another name.",
+		},
+		"imported, to be sealed": {
+			policy: access.Policy{Schedule: schedule(t), Seal: access.SealOn}, requirement: needed, record: living(imported),
+			want: access.Decision{Action: access.ActionTakeOver, Status: active}, story: "Taken over: ",
+		},
+		"sealed for others, and not required": {
+			policy: access.Policy{Schedule: schedule(t), Seal: access.SealRecipients}, requirement: off, record: living(windingDown),
+			want: access.Decision{Action: access.ActionNone, Status: active},
+		},
 		"permanent no longer": {
 			policy: standard, requirement: needed, record: living(permanent),
 			want: access.Decision{Action: access.ActionRotate, Status: active}, story: "Rotated: token 7 is permanent, which is no longer wanted.",
