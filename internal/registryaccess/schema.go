@@ -197,7 +197,7 @@ func sealAttribute() schema.Attribute {
 		Optional: true,
 		MarkdownDescription: "Keeps the secret out of the state: the credentials are encrypted as soon as the token is proven, and only `sealed_credentials` holds them. " +
 			"A change of it, or a moved registry host, rotates the token with overlap while access is required, because nobody but the recipients can open what is sealed; else the next minting uses it. " +
-			"See the guide [No secret in the state](../guides/no-secret-in-the-state).",
+			"See the guide [No secret in the state](../guides/no-secret-in-the-state.md).",
 		Attributes: map[string]schema.Attribute{
 			"age_recipients": schema.SetAttribute{
 				ElementType: types.StringType, Required: true,
