@@ -99,7 +99,7 @@ func Decide(policy Policy, requirement Requirement, record Record, seen Observat
 	case d.Publish:
 		d.Action, d.LastChange = ActionPublish, describePublication(record, policy)
 	case d.Unpublish:
-		d.Action, d.LastChange = ActionUnpublish, "Unpublished: the credentials are no longer in CI/CD variables."
+		d.Action, d.LastChange = ActionUnpublish, "Unpublished: ci_variables was removed."
 	case len(d.Retire) > 0:
 		d.Action = ActionRetireOrphan
 	case len(d.Revoke) > 0:
@@ -119,17 +119,17 @@ func decideRequired(policy Policy, requirement Requirement, record Record, seen 
 	case seen.Status(*current) != StatusActive:
 		return ActionReplace, fmt.Sprintf("Replaced: token %d %s.", current.ID, describeStatus(*current, seen))
 	case !current.SecretKnown:
-		return ActionTakeOver, fmt.Sprintf("Taken over: token %d was imported without its secret.", current.ID)
+		return ActionTakeOver, fmt.Sprintf("Taken over: token %d was imported.", current.ID)
 	case seen.passed(record.EndsAt):
-		return ActionRotate, fmt.Sprintf("Minted again: the wind-down of token %d was over on %s.", current.ID, date(record.EndsAt))
+		return ActionRotate, fmt.Sprintf("Minted again: wind-down over on %s.", date(record.EndsAt))
 	case len(policy.Changed) > 0:
-		return ActionRotate, fmt.Sprintf("Rotated: %s changed.", strings.Join(policy.Changed, ", "))
+		return ActionRotate, fmt.Sprintf("Rotated: %s.", strings.Join(policy.Changed, ", "))
 	case policy.Seal != SealStays:
 		return ActionSeal, describeSeal(policy.Seal, current.ID)
 	case !policy.Schedule.Permanent && current.ExpiresAt.IsZero():
-		return ActionRotate, fmt.Sprintf("Rotated: token %d is permanent, which is no longer wanted.", current.ID)
+		return ActionRotate, fmt.Sprintf("Rotated: token %d is permanent.", current.ID)
 	case outlives(policy.Schedule, *current):
-		return ActionRotate, fmt.Sprintf("Rotated: token %d expires on %s, beyond the new expiration_days.", current.ID, date(current.ExpiresAt))
+		return ActionRotate, "Rotated: expiration_days is shorter."
 	case seen.inWindow(*current):
 		return ActionRotate, fmt.Sprintf("Rotated: token %d expires on %s.", current.ID, date(current.ExpiresAt))
 	case !record.EndsAt.IsZero():
@@ -146,9 +146,9 @@ func decideNotRequired(policy Policy, requirement Requirement, record Record, se
 
 	switch {
 	case seen.Status(*current) != StatusActive:
-		return ActionDrop, fmt.Sprintf("Dropped: token %d %s, and none is required.", current.ID, describeStatus(*current, seen))
+		return ActionDrop, fmt.Sprintf("Dropped: token %d %s.", current.ID, describeStatus(*current, seen))
 	case policy.Keep && !inWindow && windingDown:
-		return ActionCancelWindDown, "Wind-down cancelled: the configuration keeps a token that is not required."
+		return ActionCancelWindDown, "Wind-down cancelled: on_not_required."
 	case policy.Keep && !inWindow:
 		return ActionNone, ""
 	case requirement.AnonymousPull:
@@ -156,11 +156,11 @@ func decideNotRequired(policy Policy, requirement Requirement, record Record, se
 		// ones even for a public image.
 		return ActionWithdraw, "Withdrawn: " + because
 	case !windingDown && policy.Keep:
-		return ActionStartWindDown, fmt.Sprintf("Winding down: token %d, which is kept but not required, expires on %s.", current.ID, date(current.ExpiresAt))
+		return ActionStartWindDown, fmt.Sprintf("Winding down: kept until %s.", date(current.ExpiresAt))
 	case !windingDown:
 		return ActionStartWindDown, "Winding down: " + because
 	case seen.passed(record.EndsAt):
-		return ActionEnd, fmt.Sprintf("Revoked: the wind-down of token %d was over on %s.", current.ID, date(record.EndsAt))
+		return ActionEnd, fmt.Sprintf("Revoked: wind-down over on %s.", date(record.EndsAt))
 	}
 	return ActionNone, ""
 }
@@ -168,9 +168,9 @@ func decideNotRequired(policy Policy, requirement Requirement, record Record, se
 func describeStatus(t Token, seen Observation) string {
 	switch seen.Status(t) {
 	case StatusDeleted:
-		return "was deleted in GitLab"
+		return "was deleted"
 	case StatusRevoked:
-		return "was revoked in GitLab"
+		return "was revoked"
 	case StatusActive, StatusExpired:
 	}
 	return "expired on " + date(t.ExpiresAt)
@@ -180,13 +180,13 @@ func describeSeal(change SealChange, id int64) string {
 	switch change {
 	case SealStays:
 	case SealOn:
-		return fmt.Sprintf("Sealed: the secret of token %d is in the state, or was.", id)
+		return fmt.Sprintf("Sealed: token %d was in the clear.", id)
 	case SealOff:
-		return fmt.Sprintf("No longer sealed: only the recipients can open the credentials of token %d.", id)
+		return fmt.Sprintf("No longer sealed: token %d.", id)
 	case SealRecipients:
-		return fmt.Sprintf("Sealed again: the credentials of token %d were sealed for other recipients.", id)
+		return "Sealed again: age_recipients."
 	case SealRegistry:
-		return fmt.Sprintf("Sealed again: the registry has moved, and the sealed credentials of token %d name the old host.", id)
+		return "Sealed again: the registry has moved."
 	}
 	return ""
 }

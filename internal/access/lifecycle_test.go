@@ -110,11 +110,11 @@ func TestDecide(t *testing.T) {
 		},
 		"deleted": {
 			policy: standard, requirement: needed, record: living(), seen: lost(access.StatusDeleted),
-			want: access.Decision{Action: access.ActionReplace, Status: access.StatusDeleted}, story: "Replaced: token 7 was deleted in GitLab.",
+			want: access.Decision{Action: access.ActionReplace, Status: access.StatusDeleted}, story: "Replaced: token 7 was deleted.",
 		},
 		"revoked by hand": {
 			policy: standard, requirement: needed, record: living(), seen: lost(access.StatusRevoked),
-			want: access.Decision{Action: access.ActionReplace, Status: access.StatusRevoked}, story: "Replaced: token 7 was revoked in GitLab.",
+			want: access.Decision{Action: access.ActionReplace, Status: access.StatusRevoked}, story: "Replaced: token 7 was revoked.",
 		},
 		"expired": {
 			policy: standard, requirement: needed, record: living(), seen: access.Observation{AsOf: living().Current.ExpiresAt},
@@ -130,11 +130,11 @@ func TestDecide(t *testing.T) {
 		},
 		"arguments changed": {
 			policy: access.Policy{Schedule: schedule(t), Changed: []string{"name", "scopes"}}, requirement: needed, record: living(),
-			want: access.Decision{Action: access.ActionRotate, Status: active}, story: "Rotated: name, scopes changed.",
+			want: access.Decision{Action: access.ActionRotate, Status: active}, story: "Rotated: name, scopes.",
 		},
 		"sealed from now on": {
 			policy: access.Policy{Schedule: schedule(t), Seal: access.SealOn}, requirement: needed, record: living(),
-			want: access.Decision{Action: access.ActionSeal, Status: active}, story: "Sealed: the secret of token 7 is in the state, or was.",
+			want: access.Decision{Action: access.ActionSeal, Status: active}, story: "Sealed: token 7 was in the clear.",
 		},
 		"sealed no longer, and required again": {
 			policy: access.Policy{Schedule: schedule(t), Seal: access.SealOff}, requirement: needed, record: living(windingDown),
@@ -142,11 +142,11 @@ func TestDecide(t *testing.T) {
 		},
 		"sealed for others, inside the window": {
 			policy: access.Policy{Schedule: schedule(t), Seal: access.SealRecipients}, requirement: needed, record: living(), seen: window,
-			want: access.Decision{Action: access.ActionSeal, Status: active}, story: "Sealed again: the credentials of token 7 were sealed for other recipients.",
+			want: access.Decision{Action: access.ActionSeal, Status: active}, story: "Sealed again: age_recipients.",
 		},
 		"sealed for another host, and other arguments": {
 			policy: access.Policy{Schedule: schedule(t), Seal: access.SealRegistry, Changed: []string{"name"}}, requirement: needed, record: living(),
-			want: access.Decision{Action: access.ActionRotate, Status: active}, story: "Rotated: token 7 was minted with another name.",
+			want: access.Decision{Action: access.ActionRotate, Status: active}, story: "Rotated: name.",
 		},
 		"imported, to be sealed": {
 			policy: access.Policy{Schedule: schedule(t), Seal: access.SealOn}, requirement: needed, record: living(imported),
@@ -158,7 +158,7 @@ func TestDecide(t *testing.T) {
 		},
 		"permanent no longer": {
 			policy: standard, requirement: needed, record: living(permanent),
-			want: access.Decision{Action: access.ActionRotate, Status: active}, story: "Rotated: token 7 is permanent, which is no longer wanted.",
+			want: access.Decision{Action: access.ActionRotate, Status: active}, story: "Rotated: token 7 is permanent.",
 		},
 		"permanent from now on": {
 			policy: forever, requirement: needed, record: living(),
@@ -171,7 +171,7 @@ func TestDecide(t *testing.T) {
 		"lifetime shortened": {
 			policy: access.Policy{Schedule: short}, requirement: needed, record: living(),
 			want:  access.Decision{Action: access.ActionRotate, Status: active},
-			story: "Rotated: token 7 expires on 2027-03-10, beyond the new expiration_days.",
+			story: "Rotated: expiration_days is shorter.",
 		},
 		"lifetime lengthened": {
 			policy: access.Policy{Schedule: long}, requirement: needed, record: living(),
@@ -187,7 +187,7 @@ func TestDecide(t *testing.T) {
 		},
 		"wind-down over": {
 			policy: standard, requirement: off, record: living(windingDown), seen: week,
-			want: access.Decision{Action: access.ActionEnd, Status: active}, story: "Revoked: the wind-down of token 7 was over on 2026-03-17.",
+			want: access.Decision{Action: access.ActionEnd, Status: active}, story: "Revoked: wind-down over on 2026-03-17.",
 		},
 		"a moment before the end": {
 			policy: standard, requirement: off, record: living(windingDown), seen: access.Observation{AsOf: start.AddDate(0, 0, 7).Add(-time.Second)},
@@ -199,7 +199,7 @@ func TestDecide(t *testing.T) {
 		},
 		"required again too late": {
 			policy: standard, requirement: needed, record: living(windingDown), seen: week,
-			want: access.Decision{Action: access.ActionRotate, Status: active}, story: "Minted again: the wind-down of token 7 was over",
+			want: access.Decision{Action: access.ActionRotate, Status: active}, story: "Minted again: wind-down over on 2026-03-17.",
 		},
 		"required again in the rotation window": {
 			policy: standard, requirement: needed, record: living(windingDown), seen: access.Observation{Window: 7},
@@ -228,7 +228,7 @@ func TestDecide(t *testing.T) {
 		"keep, in the window": {
 			policy: keep, requirement: off, record: living(), seen: window,
 			want:  access.Decision{Action: access.ActionStartWindDown, Status: active},
-			story: "Winding down: token 7, which is kept but not required, expires on 2027-03-10.",
+			story: "Winding down: kept until 2027-03-10.",
 		},
 		"keep, in the window and already ending": {
 			policy: keep, requirement: off, record: living(windingDown), seen: access.Observation{Window: 7},
@@ -244,7 +244,7 @@ func TestDecide(t *testing.T) {
 		},
 		"not required and dead": {
 			policy: standard, requirement: off, record: living(), seen: lost(access.StatusRevoked),
-			want: access.Decision{Action: access.ActionDrop, Status: access.StatusRevoked}, story: "Dropped: token 7 was revoked in GitLab",
+			want: access.Decision{Action: access.ActionDrop, Status: access.StatusRevoked}, story: "Dropped: token 7 was revoked.",
 		},
 		"never required": {
 			policy: standard, requirement: off,

@@ -306,7 +306,7 @@ func (d *Decision) decidePublication(policy Policy, requirement Requirement, rec
 		// Only a new token can be published.
 		d.Publish = requirement.Required
 		if d.Publish {
-			d.Action, d.LastChange = ActionRotate, "Rotated: the CI/CD variables need the credentials, which are sealed."
+			d.Action, d.LastChange = ActionRotate, "Rotated: sealed, and not published."
 		}
 	}
 	leftover := !hasCredentials && p.Status == CIChanged
@@ -323,13 +323,13 @@ func (p Policy) Begins(record Record) bool {
 func describePublication(record Record, policy Policy) string {
 	switch {
 	case policy.Begins(record):
-		return fmt.Sprintf("Published: token %d goes into CI/CD variables.", record.Current.ID)
+		return fmt.Sprintf("Published: token %d.", record.Current.ID)
 	case record.Publication.Status == CIMissing:
-		return "Published again: a CI/CD variable was removed in GitLab."
+		return "Published again: variable removed."
 	case record.Publication.Status == CIUnverifiable:
-		return "Published again: a CI/CD variable was replaced by a hidden one in GitLab."
+		return "Published again: variable hidden."
 	case record.Publication.Status == CIChanged:
-		return "Published again: a CI/CD variable was changed in GitLab."
+		return "Published again: variable changed."
 	}
-	return fmt.Sprintf("Published again: GitLab has not confirmed token %d in the CI/CD variables.", record.Current.ID)
+	return fmt.Sprintf("Published again: token %d.", record.Current.ID)
 }

@@ -111,21 +111,21 @@ func Modes() []Mode { return []Mode{ModeAuto, ModeAlways, ModeNever} }
 func (r Reason) Explanation() string {
 	switch r {
 	case ReasonModeNever:
-		return "The configuration says that no registry access is wanted."
+		return "The mode says that no token is wanted."
 	case ReasonRegistryDisabled:
-		return "The container registry is off for the project, so no token could pull from it."
+		return "The container registry is off."
 	case ReasonModeAlways:
-		return "The configuration says that registry access is always wanted."
+		return "The mode says that a token is wanted."
 	case ReasonAnonymousPull:
-		return "Project and container registry are public: images are pulled without credentials."
+		return "Images can be pulled without credentials."
 	case ReasonAutoDevOpsDisabled:
 		return "Auto DevOps is off for the project."
 	case ReasonPrivate:
-		return "Auto DevOps deploys a private project, whose deploy jobs leave no lasting credentials."
+		return "Auto DevOps deploys a private project."
 	case ReasonInternal:
-		return "Auto DevOps deploys an internal project, whose deploy jobs leave no lasting credentials."
+		return "Auto DevOps deploys an internal project."
 	case ReasonMembersOnly:
-		return "Auto DevOps deploys a public project whose container registry is for members only."
+		return "Auto DevOps deploys; only members pull."
 	}
 	return ""
 }
@@ -144,7 +144,7 @@ type Requirement struct {
 
 // RegistryMissingExplanation is the explanation where GitLab names no registry although
 // the project's own level does not switch it off. GitLab before 13.10 never names one.
-const RegistryMissingExplanation = "GitLab names no container registry for the project: it is off for the instance."
+const RegistryMissingExplanation = "GitLab names no container registry."
 
 // Explanation is the requirement as one sentence, without names and dates.
 func (r Requirement) Explanation() string {

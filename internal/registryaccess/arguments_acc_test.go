@@ -23,12 +23,12 @@ func matches(expression string) knownvalue.Check {
 
 func TestAccArguments_thatMakeTheTokenAnotherOneRotateIt(t *testing.T) {
 	for name, c := range map[string]struct{ arguments, story string }{
-		"name":                {`name = "pull-secret"`, `^Rotated: name changed\.$`},
-		"username":            {`username = "puller"`, `^Rotated: username changed\.$`},
-		"scopes":              {`scopes = ["read_registry", "read_repository"]`, `^Rotated: scopes changed\.$`},
-		"rotate_when_changed": {`rotate_when_changed = { incident = "42" }`, `^Rotated: rotate_when_changed \(incident\) changed\.$`},
-		"several":             {"name = \"a\"\n  username = \"b\"", `^Rotated: name, username changed\.$`},
-		"shorter lifetime":    {`rotation = { expiration_days = 90 }`, `beyond the new expiration_days\.$`},
+		"name":                {`name = "pull-secret"`, `^Rotated: name\.$`},
+		"username":            {`username = "puller"`, `^Rotated: username\.$`},
+		"scopes":              {`scopes = ["read_registry", "read_repository"]`, `^Rotated: scopes\.$`},
+		"rotate_when_changed": {`rotate_when_changed = { incident = "42" }`, `^Rotated: rotate_when_changed \(incident\)\.$`},
+		"several":             {"name = \"a\"\n  username = \"b\"", `^Rotated: name, username\.$`},
+		"shorter lifetime":    {`rotation = { expiration_days = 90 }`, `^Rotated: expiration_days is shorter\.$`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newFixture(t)
@@ -110,7 +110,7 @@ func TestAccArguments_permanent(t *testing.T) {
 			Config:    s.config(`permanent = true`), ConfigPlanChecks: expectNothing(),
 		},
 		resource.TestStep{
-			Config: s.config(), ConfigPlanChecks: expect(plans("generation", number(2)), plans("last_change", matches(`^Rotated: token [0-9]+ is permanent, which is no longer wanted\.$`))),
+			Config: s.config(), ConfigPlanChecks: expect(plans("generation", number(2)), plans("last_change", matches(`^Rotated: token [0-9]+ is permanent\.$`))),
 			Check: s.active(2),
 		},
 	)

@@ -20,8 +20,8 @@ func TestAccDrift_deadTokensAreReplacedAtOnce(t *testing.T) {
 		// retired: a list can lag and a clock can be wrong, so the row is left alone for the overlap.
 		retired int
 	}{
-		"deleted": {func(s *fixture) { s.gitlab.DeleteDeployToken(s.gitlab.Tokens(s.project)[0].ID) }, `^Replaced: token [0-9]+ was deleted in GitLab\.$`, 1},
-		"revoked": {func(s *fixture) { s.gitlab.RevokeInSettings(s.gitlab.Tokens(s.project)[0].ID) }, `^Replaced: token [0-9]+ was revoked in GitLab\.$`, 0},
+		"deleted": {func(s *fixture) { s.gitlab.DeleteDeployToken(s.gitlab.Tokens(s.project)[0].ID) }, `^Replaced: token [0-9]+ was deleted\.$`, 1},
+		"revoked": {func(s *fixture) { s.gitlab.RevokeInSettings(s.gitlab.Tokens(s.project)[0].ID) }, `^Replaced: token [0-9]+ was revoked\.$`, 0},
 		"expired": {func(s *fixture) { s.gitlab.Clock.AdvanceDays(400) }, `^Replaced: token [0-9]+ expired on 2027-01-15\.$`, 1},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -26,6 +26,8 @@ type operation struct {
 	// prepare brings driver and GitLab to where the next apply does it.
 	prepare func(d *driver)
 	destroy bool
+	// publishes: it changes CI/CD variables.
+	publishes bool
 	// unpublishes: the variables are meant to be removed.
 	unpublishes bool
 }
@@ -86,7 +88,7 @@ func operations() []operation {
 // publications are the operations that change CI/CD variables.
 func publications() []operation {
 	published := func(d *driver) { d.mustApply(variables()) }
-	return []operation{
+	all := []operation{
 		{name: "create published", args: variables(), prepare: func(*driver) {}},
 		{name: "rotate published", args: variables(), prepare: func(d *driver) { published(d); d.gitlab.Clock.AdvanceDays(200) }},
 		{name: "rotate published without overlap", args: variables(arguments{"rotation": arguments{"overlap_days": 0}}), prepare: func(d *driver) {
@@ -118,6 +120,10 @@ func publications() []operation {
 			d.mustApply(variables())
 		}},
 	}
+	for i := range all {
+		all[i].publishes = true
+	}
+	return all
 }
 
 // faults strike a request once, or so often that no retry gets through.
@@ -149,6 +155,9 @@ func TestFailures(t *testing.T) {
 			}
 			for _, match := range requests {
 				for name, fault := range faults(match) {
+					if op.publishes && readElsewhere(match) && name != "500 before, for ever" && name != "cut after, once" {
+						continue
+					}
 					t.Run(strings.ReplaceAll(match, "/", "∕")+"/"+name, func(t *testing.T) {
 						testFailure(t, op, fault)
 					})
@@ -156,6 +165,11 @@ func TestFailures(t *testing.T) {
 			}
 		})
 	}
+}
+
+// readElsewhere reports whether the request is read in every operation, with every fault.
+func readElsewhere(match string) bool {
+	return match == getProject || match == listTokens || match == "GET /version" || match == "GET /jwt/auth"
 }
 
 // requestsOf runs the operation undisturbed and returns the kinds of request that it makes.

@@ -93,7 +93,7 @@ func warnPublication(diags *diag.Diagnostics, plan, state model, a assessment) {
 			"Only jobs of environments that match %q get them. Environments that share a namespace share one Secret, and the job of one that does not match overwrites it with other credentials.", scope))
 	}
 	if a.republishes() {
-		diags.AddWarning("Republication in CI/CD variables of "+project, a.decision.LastChange+
+		diags.AddWarning("Republication in CI/CD variables of "+project, describeRepair(a)+
 			" Jobs that ran in between may have written other credentials: environments that were deployed meanwhile count as behind.")
 	}
 	if mints && a.decision.Publish && !a.policy.Begins(a.record) && slices.Contains(a.policy.Changed, "username") {
@@ -201,4 +201,16 @@ func describeHolding(holds access.Holding, until, now time.Time) string {
 		return fmt.Sprintf("%s, which ends on %s", what, until.UTC().Format(time.DateOnly))
 	}
 	return fmt.Sprintf("%s, which ended on %s", what, until.UTC().Format(time.DateOnly))
+}
+
+// describeRepair says why variables are written again.
+func describeRepair(a assessment) string {
+	switch a.record.Publication.Status {
+	case access.CIMissing:
+		return "A CI/CD variable was removed in GitLab."
+	case access.CIUnverifiable:
+		return "A CI/CD variable was replaced by a hidden one in GitLab."
+	case access.CIPublished, access.CIChanged, access.CIShadowed, access.CIUnreachable:
+	}
+	return "A CI/CD variable was changed in GitLab."
 }

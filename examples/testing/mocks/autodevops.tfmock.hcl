@@ -33,7 +33,7 @@ mock_resource "autodevops_registry_access" {
     }
     required    = true
     reason      = "auto_devops_private"
-    explanation = "Auto DevOps deploys a private project, whose deploy jobs leave no lasting credentials."
+    explanation = "Auto DevOps deploys a private project."
 
     ci_status    = "published"
     published_at = "2026-01-15T10:00:01Z"
@@ -72,7 +72,7 @@ mock_data "autodevops_registry_access" {
     }
     required    = true
     reason      = "auto_devops_private"
-    explanation = "Auto DevOps deploys a private project, whose deploy jobs leave no lasting credentials."
+    explanation = "Auto DevOps deploys a private project."
   }
 }
 
