@@ -171,7 +171,7 @@ func (p *Provider) Configure(ctx context.Context, req provider.ConfigureRequest,
 		}
 	}
 	p.client.Store(client)
-	resp.ResourceData = client
+	resp.ResourceData = registryaccess.ResourceData{Client: client, SealKeys: sealing.Identities.Recipients()}
 	resp.DataSourceData = client
 }
 

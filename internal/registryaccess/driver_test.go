@@ -30,6 +30,8 @@ type driver struct {
 	dead string
 	// running is a provider process that several drivers share; nil starts one for each command.
 	running tfprotov6.ProviderServer
+	// identity is the provider's seal_identity.
+	identity string
 	// base are arguments of every configuration that does not set them itself.
 	base arguments
 	// last are the diagnostics of the last call.
@@ -77,7 +79,11 @@ func (d *driver) configured() tfprotov6.ProviderServer {
 
 func (d *driver) configure(server tfprotov6.ProviderServer) tfprotov6.ProviderServer {
 	d.Helper()
-	config := d.object(d.provider.ValueType(), arguments{"base_url": d.gitlab.URL, "token": d.token})
+	block := arguments{"base_url": d.gitlab.URL, "token": d.token}
+	if d.identity != "" {
+		block["seal_identity"] = d.identity
+	}
+	config := d.object(d.provider.ValueType(), block)
 	resp, err := server.ConfigureProvider(d.Context(), &tfprotov6.ConfigureProviderRequest{Config: d.encode(config)})
 	if err != nil || len(resp.Diagnostics) > 0 {
 		d.Fatalf("configure: %v %v", err, describe(resp.Diagnostics))

@@ -103,6 +103,7 @@ func (r *Resource) planCreate(ctx context.Context, plan, config model, known boo
 	p.setOutcome(config, a.outcome(plan, config, state, nil))
 	unmanaged := access.Unmanaged(r.gitlab.Now(), a.record, access.Sighting{Tokens: found.list.Tokens}, plan.Name.ValueString(), "", "")
 	warnAtCreation(&resp.Diagnostics, plan, a, found, unmanaged)
+	warnSealKeys(&resp.Diagnostics, found.project.Path, plan, a, r.sealKeys)
 }
 
 // usernameAllowed keeps usernames that mark generated tokens out of
@@ -187,6 +188,7 @@ func (r *Resource) planUpdate(ctx context.Context, plan, config, state model, re
 	}
 	p.setOutcome(config, next)
 	warnAtUpdate(&resp.Diagnostics, plan, state, a, !quiet)
+	warnSealKeys(&resp.Diagnostics, state.ProjectPath.ValueString(), plan, a, r.sealKeys)
 }
 
 // windowOpened asks the clock whether the current token should be replaced.

@@ -36,6 +36,16 @@ const operationTimeout = 5 * time.Minute
 type Resource struct {
 	// gitlab is nil while the provider's configuration is not known.
 	gitlab *gitlab.Client
+	// sealKeys are the public keys of the provider's seal identities.
+	sealKeys []string
+}
+
+// ResourceData is what the provider's configuration gives to the resource.
+type ResourceData struct {
+	Client *gitlab.Client
+	// SealKeys are the public keys of the seal identities; none if there are none, or if
+	// they are not known yet.
+	SealKeys []string
 }
 
 // NewResource returns the resource.
@@ -50,7 +60,11 @@ func (r *Resource) Metadata(_ context.Context, req resource.MetadataRequest, res
 
 // Configure implements resource.ResourceWithConfigure.
 func (r *Resource) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
-	client, diags := ClientOf(req.ProviderData)
+	providerData := req.ProviderData
+	if data, ok := providerData.(ResourceData); ok {
+		providerData, r.sealKeys = data.Client, data.SealKeys
+	}
+	client, diags := ClientOf(providerData)
 	resp.Diagnostics.Append(diags...)
 	r.gitlab = client
 }

@@ -2,9 +2,12 @@ package registryaccess
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/access"
@@ -127,6 +130,19 @@ func (a assessment) keepCredentials(m *model, state model, s sealed) {
 	} else if !state.secretKnown() {
 		m.publishNothing(state, s) // imported
 	}
+}
+
+// warnSealKeys warns before credentials are sealed that the provider's identities cannot
+// open. That is no error: another configuration may be the one that opens them.
+func warnSealKeys(diags *diag.Diagnostics, project string, plan model, a assessment, keys []string) {
+	recipients := plan.ageRecipients()
+	isRecipient := func(key string) bool { return slices.Contains(recipients, key) }
+	if !plan.seals() || !a.decision.Action.Effect().Mints || len(keys) == 0 || slices.ContainsFunc(keys, isRecipient) {
+		return
+	}
+	diags.AddAttributeWarning(path.Root("seal"), "Seal identity matches no recipient of "+project, fmt.Sprintf(
+		"The provider has a seal identity, and it belongs to none of seal.age_recipients. The new credentials of %s cannot be opened with it, so an autodevops_registry_credentials "+
+			"of this configuration fails after the new token is minted. Add the identity's public key (age-keygen -y) to age_recipients, or use another identity.", project))
 }
 
 // prepareSeals makes everything that this apply may publish sealed, but for the

@@ -35,6 +35,15 @@ func (i Identities) Secrets() []string {
 	return secrets
 }
 
+// Recipients are the public keys of the identities, in the same order.
+func (i Identities) Recipients() []string {
+	keys := make([]string, 0, len(i))
+	for _, identity := range i {
+		keys = append(keys, identity.Recipient().String())
+	}
+	return keys
+}
+
 // ParseIdentities reads secret keys as age-keygen writes them: one a line, between empty
 // lines and comments that begin with #. No error repeats a part of the text.
 func ParseIdentities(text string) (Identities, error) {

@@ -323,12 +323,15 @@ func TestParseIdentities(t *testing.T) {
 
 func TestIdentities_printNothing(t *testing.T) {
 	t.Parallel()
-	secret, _ := newKey(t)
+	secret, public := newKey(t)
 	parsed := identities(t, secret)
 	for _, verb := range []string{"%v", "%s", "%q", "%+v", "%#v"} {
 		if text := fmt.Sprintf(verb, parsed); strings.Contains(text, parsed.Secrets()[0][:10]) {
 			t.Errorf("%s prints the key", verb)
 		}
+	}
+	if got := parsed.Recipients(); len(got) != 1 || got[0] != public {
+		t.Errorf("got the recipients %v", got)
 	}
 	if !strings.HasSuffix(secret, parsed.Secrets()[0]) || len(parsed.Secrets()[0]) < 50 {
 		t.Error("Secrets does not have the key")
