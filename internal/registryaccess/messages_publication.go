@@ -154,10 +154,14 @@ func warnOutOfReach(diags *diag.Diagnostics, state model) {
 
 // warnVariablesLeft names variables that a removal leaves behind.
 func warnVariablesLeft(diags *diag.Diagnostics, state model, left access.Variables) {
-	if len(left) > 0 {
-		diags.AddWarning("CI/CD variables of "+state.ProjectPath.ValueString()+" are left alone", fmt.Sprintf(
-			"%s do not hold what this resource has published, so somebody else has written them.", listVariables(left)))
+	if len(left) == 0 {
+		return
 	}
+	detail := "%s do not hold what this resource has published, so somebody else has written them."
+	if left.OwnUser(left[0].Scope, "", state.ProjectID.ValueInt64()) {
+		detail = "%s hold the credentials of another autodevops_registry_access of this project, such as the object that replaces this one."
+	}
+	diags.AddWarning("CI/CD variables of "+state.ProjectPath.ValueString()+" are left alone", fmt.Sprintf(detail, listVariables(left)))
 }
 
 func warnUncertain(diags *diag.Diagnostics, project string, tokenID int64, err error) {

@@ -69,6 +69,9 @@ func readState(ctx context.Context, client *gitlab.Client, state model, old, pri
 	}
 	if record.Current != nil {
 		record.Current.ForVariables = n.mintedWithOf(state, record.Current.ID).ForVariables
+		if record.Current.Username == "" {
+			record.Current.Username = n.origin.Tokens[record.Current.ID].Username
+		}
 	}
 	r := refresh{gitlab: client, state: state, record: record, notes: n, diags: diags}
 	gone, err := r.run(ctx)
