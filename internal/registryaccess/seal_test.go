@@ -173,9 +173,9 @@ func TestSeal_changes(t *testing.T) {
 		why           string
 		recipients    []int
 	}{
-		"on":                  {before: nil, after: sealedFor(0), why: "Sealed: the secret of token 1 is in the state", recipients: []int{0}},
+		"on":                  {before: nil, after: sealedFor(0), why: "Sealed: token 1 was in the clear.", recipients: []int{0}},
 		"off":                 {before: sealedFor(0), after: nil, why: "No longer sealed: "},
-		"one more":            {before: sealedFor(0), after: sealedFor(0, 1), why: "Sealed again: the credentials of token 1 were sealed for other recipients.", recipients: []int{0, 1}},
+		"one more":            {before: sealedFor(0), after: sealedFor(0, 1), why: "Sealed again: age_recipients.", recipients: []int{0, 1}},
 		"one less":            {before: sealedFor(0, 1), after: sealedFor(1), why: "Sealed again: ", recipients: []int{1}},
 		"another":             {before: sealedFor(0), after: sealedFor(2), why: "Sealed again: ", recipients: []int{2}},
 		"the registry":        {before: sealedFor(0), after: sealedFor(0), happens: moved, why: "Sealed again: the registry has moved", recipients: []int{0}},
