@@ -69,8 +69,14 @@ func Holdings() []Holding {
 // PublishedToken is one publication.
 type PublishedToken struct {
 	// TokenID is 0 for a withdrawal.
-	TokenID int64     `json:"token_id"`
-	From    time.Time `json:"from"`
+	TokenID int64 `json:"token_id"`
+	// From is zero while it is not certain that the token was published.
+	From time.Time `json:"from,omitzero"`
+	// Until is the token's expiry; zero if it has none.
+	Until    time.Time `json:"until,omitzero"`
+	Username string    `json:"username,omitempty"`
+	// Digest recognises the secret.
+	Digest string `json:"digest,omitempty"`
 }
 
 // History is what was published when.
@@ -86,6 +92,13 @@ type History struct {
 	// GitLabToken: GitLab gives jobs a deploy token by itself. GitLabTokenUntil is zero if it has no expiry.
 	GitLabToken      bool
 	GitLabTokenUntil time.Time
+	// Reaches says whether the jobs of an environment get the variables as they were published;
+	// nil if all do.
+	Reaches func(environment string) bool
+	// Now is GitLab's time.
+	Now time.Time
+	// Public: deploy jobs of the project write no Secret without CI/CD variables.
+	Public bool
 }
 
 // EnvironmentState is what an environment holds.
@@ -94,6 +107,8 @@ type EnvironmentState struct {
 	// DeployedAt is when the last successful deployment ended; zero if that is not known.
 	DeployedAt time.Time
 	Holds      Holding
+	// TokenID is the token of the record that it holds; 0 if it holds another one.
+	TokenID int64
 	// Until is when what it holds stops pulling; zero if that is never or not known.
 	Until time.Time
 	// ByAutoDevOps: a job of Auto DevOps deployed it last.
@@ -118,7 +133,7 @@ func Survey(environments []Environment, deployments []Deployment, history Histor
 			continue
 		}
 		state := EnvironmentState{Name: e.Name, DeployedAt: last.endedAt(), ByAutoDevOps: last.byAutoDevOps()}
-		state.Holds, state.Until = history.held(rows, last)
+		history.held(rows, last, &state)
 		states = append(states, state)
 	}
 	slices.SortFunc(states, func(a, b EnvironmentState) int { return strings.Compare(a.Name, b.Name) })
@@ -148,9 +163,11 @@ func (d Deployment) endedAt() time.Time {
 
 func (d Deployment) byAutoDevOps() bool { return d.Job != nil && autoDevOpsJob.MatchString(d.Job.Name) }
 
-// held is what an environment holds after these deployments.
-func (h History) held(rows []Deployment, last Deployment) (Holding, time.Time) {
-	if len(h.Published) > 0 {
+// held writes what an environment holds after these deployments.
+func (h History) held(rows []Deployment, last Deployment, state *EnvironmentState) {
+	state.Holds = HoldsUnknown
+	reached := h.Reaches == nil || h.Reaches(state.Name)
+	if len(h.Published) > 0 && reached {
 		current := h.Published[len(h.Published)-1]
 		since := current.From
 		if h.RepublishedAt.After(since) {
@@ -158,26 +175,31 @@ func (h History) held(rows []Deployment, last Deployment) (Holding, time.Time) {
 		}
 		// After a withdrawal, such a job has written nothing, or what it needed by itself.
 		if hasWritten(rows, since.Add(queueMargin)) {
-			return HoldsCurrent, time.Time{}
+			state.Holds, state.TokenID = HoldsCurrent, current.TokenID
+			return
 		}
 	}
-	if !last.byAutoDevOps() || last.Job.QueuedAt.IsZero() {
-		return HoldsUnknown, time.Time{}
+	if last.byAutoDevOps() && !last.Job.QueuedAt.IsZero() {
+		h.writtenBy(*last.Job, reached, state)
 	}
-	return h.writtenBy(*last.Job)
 }
 
 // hasWritten reports whether a job that took its variables after that time has certainly written
 // the Secret last: one ended well, and no job that took its variables before was at work after it
 // had been queued.
 func hasWritten(rows []Deployment, since time.Time) bool {
-	after := func(d Deployment) bool { return !d.Job.QueuedAt.IsZero() && !d.Job.QueuedAt.Before(since) }
+	after := func(d Deployment) bool {
+		return d.Job != nil && !d.Job.QueuedAt.IsZero() && !d.Job.QueuedAt.Before(since)
+	}
 	for _, good := range rows {
 		if good.Status != DeploymentSucceeded || !good.byAutoDevOps() || !after(good) {
 			continue
 		}
 		late := slices.ContainsFunc(rows, func(d Deployment) bool {
-			return d.byAutoDevOps() && !after(d) && !d.Job.StartedAt.IsZero() &&
+			if d.Job == nil {
+				return d.UpdatedAt.After(good.Job.QueuedAt)
+			}
+			return !after(d) && !d.Job.StartedAt.IsZero() &&
 				(d.Job.FinishedAt.IsZero() || d.Job.FinishedAt.After(good.Job.QueuedAt))
 		})
 		if !late {
@@ -187,31 +209,33 @@ func hasWritten(rows []Deployment, since time.Time) bool {
 	return false
 }
 
-// writtenBy is what a job has written that was queued before the current publication.
-func (h History) writtenBy(job DeployJob) (Holding, time.Time) {
+// writtenBy writes what a job has written that was queued before the current publication.
+func (h History) writtenBy(job DeployJob, reached bool, state *EnvironmentState) {
 	for i, p := range slices.Backward(h.Published) {
 		switch {
-		case i == len(h.Published)-1 && !job.QueuedAt.Before(p.From):
-			return HoldsUnknown, time.Time{} // taken about when the variables changed, or overtaken
 		case job.QueuedAt.Before(p.From):
 			continue
-		case job.QueuedAt.Before(p.From.Add(queueMargin)):
-			return HoldsUnknown, time.Time{}
+		case i == len(h.Published)-1, !reached, job.QueuedAt.Before(p.From.Add(queueMargin)):
+			return // taken about when the variables changed, or overtaken, or from other variables
 		case p.TokenID == 0:
-			return HoldsNone, time.Time{}
+			state.Holds = HoldsNone
+			return
 		}
-		for _, t := range h.Retired {
-			if t.ID == p.TokenID {
-				return HoldsRetired, t.RevokeAt
-			}
+		state.Holds, state.TokenID, state.Until = HoldsRetired, p.TokenID, p.Until
+		if at := slices.IndexFunc(h.Retired, func(t RetiredToken) bool { return t.ID == p.TokenID }); at >= 0 {
+			state.Until = h.Retired[at].RevokeAt
+		} else if next := h.Published[i+1].From; p.Until.IsZero() || p.Until.After(h.Now) {
+			state.Until = next // it is tracked no more, so it was revoked before its expiry
 		}
-		return HoldsRetired, time.Time{} // it is gone already
+		return
 	}
 	switch {
 	case !h.Complete:
-		return HoldsUnknown, time.Time{}
+	case h.Public:
+		state.Holds = HoldsNone
 	case h.GitLabToken:
-		return HoldsGitLabToken, h.GitLabTokenUntil
+		state.Holds, state.Until = HoldsGitLabToken, h.GitLabTokenUntil
+	default:
+		state.Holds, state.Until = HoldsJobToken, job.FinishedAt
 	}
-	return HoldsJobToken, job.FinishedAt
 }

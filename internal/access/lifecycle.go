@@ -83,9 +83,9 @@ func Decide(policy Policy, requirement Requirement, record Record, seen Observat
 	case record.Current != nil:
 		d.Action, d.LastChange = decideNotRequired(policy, requirement, record, seen)
 	}
-	d.decidePublication(policy, requirement, record)
+	d.decidePublication(policy, requirement, record, seen)
 	for _, t := range record.Retired {
-		if seen.passed(t.RevokeAt) || policy.EndRetired {
+		if (seen.passed(t.RevokeAt) || policy.EndRetired) && !d.mustLive(t, record, seen) {
 			d.Revoke = append(d.Revoke, t.ID)
 		}
 	}

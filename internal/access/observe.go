@@ -38,8 +38,10 @@ type Observation struct {
 	Unmanaged []int64 `json:"unmanaged,omitempty"`
 	// Injected lists tokens that GitLab gives to jobs and that can do more than pull.
 	Injected []int64 `json:"injected,omitempty"`
-	// Holders are the environments that hold the current token, if it ends without an overlap.
-	Holders []string `json:"holders,omitempty"`
+	// Holders are the environments that hold a token of the record, as far as they were asked for.
+	Holders map[int64][]string `json:"holders,omitempty"`
+	// VariablesOff: GitLab refuses access to the CI/CD variables.
+	VariablesOff bool `json:"variables_off,omitempty"`
 	// RegistryMissing: GitLab names no registry while the record has a current token.
 	RegistryMissing bool `json:"registry_missing,omitempty"`
 }

@@ -49,13 +49,29 @@ func CIStatuses() []CIStatus {
 
 // Publication is what a record knows of its credentials in CI/CD variables.
 type Publication struct {
-	// Scope is the environment scope of the variables; empty if nothing is published.
+	// Scope is the environment scope of the variables that hold the credentials, or may hold
+	// them; empty if none do.
 	Scope string
+	// Stale are other scopes, whose variables are still to be removed.
+	Stale []string
 	// At is when GitLab has certainly had the current credentials, or has lost them; zero
 	// while that is not certain.
 	At time.Time
 	// Status is as of the last refresh; empty without published credentials.
 	Status CIStatus
+	// Credentials are all that the variables may have held, the current ones included.
+	Credentials []Credentials
+	// Holder is the token that the variables have certainly held last; 0 if none.
+	Holder int64
+}
+
+// Scopes lists every scope in which something may be published.
+func (p Publication) Scopes() []string {
+	scopes := slices.Clone(p.Stale)
+	if p.Scope != "" {
+		scopes = append(scopes, p.Scope)
+	}
+	return scopes
 }
 
 // Credentials are a pair as it is published.
@@ -249,27 +265,35 @@ func (v Variable) holds(wanted Variable, c Credentials) bool {
 	return v.Holds(wanted)
 }
 
-// OwnUser reports whether the user of a scope is a username of this project's tokens: one that
-// this provider has generated, or the resource's own.
-func (vs Variables) OwnUser(scope, username string, projectID int64) bool {
+// OwnPair reports whether the variables of a scope were published by a resource of this provider
+// for the project: their user was generated for it, or it is the username that the configuration
+// chooses and the password's description is this provider's.
+func (vs Variables) OwnPair(scope, chosen string, projectID int64) bool {
 	user, found := vs.Find(UserVariable, scope)
+	if !found || user.Hidden {
+		return false
+	}
 	value := user.Value.Reveal()
-	return found && !user.Hidden && (GeneratedUsername(value, projectID) || username != "" && value == username)
+	password, _ := vs.Find(PasswordVariable, scope)
+	_, _, described := password.Described()
+	return GeneratedUsername(value, projectID) || chosen != "" && value == chosen && described
 }
 
 // PublishedBy lists the variables of a scope that hold what a record has published, and the
-// others. A password is the record's if it is the secret that the record knows, or if its
-// description names a token of the record.
-func (vs Variables) PublishedBy(record Record, scope string, c Credentials) (own, others Variables) {
+// others.
+func (vs Variables) PublishedBy(record Record, scope string) (own, others Variables) {
 	at := vs.At(scope)
 	password, hasPassword := at.Find(PasswordVariable, scope)
-	user, hasUser := at.Find(UserVariable, scope)
+	ownPassword := hasPassword && record.hasPublished(password)
+	// A copy of the state may have published with the same username.
 	described, _, isDescribed := password.Described()
-	known, _ := c.recognises(password.Value)
-	known = known || isDescribed && record.Owns(described)
-	sameUser := hasUser && !user.Hidden && c.Username != "" && user.Value.Reveal() == c.Username
+	anothers := isDescribed && !record.Owns(described)
 	for _, v := range at {
-		mine := sameUser && !hasPassword || hasPassword && known && !password.Hidden && (v.Key == PasswordVariable || sameUser)
+		mine := ownPassword
+		if v.Key == UserVariable {
+			value := v.Value.Reveal()
+			mine = !v.Hidden && record.hasUsed(value) && (!hasPassword || ownPassword || ReservedUsername.MatchString(value) && !anothers)
+		}
 		if mine {
 			own = append(own, v)
 		} else {
@@ -279,24 +303,64 @@ func (vs Variables) PublishedBy(record Record, scope string, c Credentials) (own
 	return own, others
 }
 
+// hasPublished reports whether a password is one that the record has published. Its description
+// counts only for a token of which nothing else is known: GitLab's form keeps it when somebody
+// changes the value.
+func (r Record) hasPublished(password Variable) bool {
+	if password.Hidden {
+		return false
+	}
+	described, _, ok := password.Described()
+	for _, c := range r.Publication.Credentials {
+		is, known := c.recognises(password.Value)
+		if is {
+			return true
+		}
+		if known && c.TokenID == described {
+			ok = false
+		}
+	}
+	return ok && r.Owns(described)
+}
+
+// hasUsed reports whether the username is one of the record's.
+func (r Record) hasUsed(username string) bool {
+	return slices.ContainsFunc(r.Publication.Credentials, func(c Credentials) bool { return c.Username != "" && c.Username == username }) ||
+		slices.ContainsFunc(r.Retired, func(t RetiredToken) bool { return t.Username != "" && t.Username == username })
+}
+
 // Conflicts lists what keeps credentials from being published in variables of a scope: variables
 // of somebody else with the same key and scope, and those that would win for some environment.
-// A pair of this project's tokens is taken over.
-func (vs Variables) Conflicts(scope, username string, projectID int64) (taken, outranking Variables) {
-	if !vs.OwnUser(scope, username, projectID) {
-		taken = vs.At(scope)
+// What the record has published is no conflict, and a pair of this project's tokens is taken
+// over, or removed by its own resource.
+func (vs Variables) Conflicts(record Record, scope, chosen string, projectID int64) (taken, outranking Variables) {
+	if _, others := vs.PublishedBy(record, scope); !vs.OwnPair(scope, chosen, projectID) {
+		taken = others
 	}
-	return taken, vs.Outranking(scope)
+	for _, v := range vs.Outranking(scope) {
+		own, _ := vs.PublishedBy(record, v.Scope)
+		if !slices.Contains(own, v) && !vs.OwnPair(v.Scope, chosen, projectID) {
+			outranking = append(outranking, v)
+		}
+	}
+	return taken, outranking
+}
+
+// Reaches reports whether the jobs of an environment get both variables of the scope.
+func (vs Variables) Reaches(scope, environment string) bool {
+	user, hasUser := vs.For(UserVariable, environment)
+	password, hasPassword := vs.For(PasswordVariable, environment)
+	return hasUser && hasPassword && user.Scope == scope && password.Scope == scope
 }
 
 // decidePublication decides what happens to the CI/CD variables.
-func (d *Decision) decidePublication(policy Policy, requirement Requirement, record Record) {
+func (d *Decision) decidePublication(policy Policy, requirement Requirement, record Record, seen Observation) {
 	effect := d.Action.Effect()
 	p := record.Publication
 	hasCredentials := record.Current != nil && record.Current.SecretKnown
 	remain := effect.Mints || hasCredentials && effect.Current == CurrentStays
-	begins := policy.Begins(record)
 	if policy.Scope != "" && remain {
+		begins := policy.Begins(record)
 		needed := begins || effect.Mints || p.At.IsZero() ||
 			p.Status == CIMissing || p.Status == CIChanged || p.Status == CIUnverifiable
 		d.unreachable = !begins && p.Status == CIUnreachable && effect.Mints
@@ -309,8 +373,22 @@ func (d *Decision) decidePublication(policy Policy, requirement Requirement, rec
 			d.Action, d.LastChange = ActionRotate, "Rotated: sealed, and not published."
 		}
 	}
-	leftover := !hasCredentials && p.Status == CIChanged
-	d.Unpublish = p.Scope != "" && (hasCredentials || leftover) && (policy.Scope != p.Scope || !remain)
+	switch {
+	case len(p.Scopes()) == 0, seen.VariablesOff && d.Action == ActionNone:
+	case policy.Scope == "" || !remain:
+		d.Unpublish = true
+	default:
+		// Variables of another scope stay until those in the new one are there.
+		d.Unpublish = len(p.Stale) > 0 || d.Publish && p.Scope != "" && p.Scope != policy.Scope
+	}
+}
+
+// mustLive reports whether a retired token may still be what the variables hold, so that only its
+// own expiry ends it.
+func (d *Decision) mustLive(t RetiredToken, record Record, seen Observation) bool {
+	p := record.Publication
+	replaced := record.Current != nil && record.Current.ID != p.Holder
+	return t.ID == p.Holder && replaced && p.Scope != "" && !d.Publish && !d.Unpublish && !seen.passed(t.ExpiresAt)
 }
 
 // Begins reports whether a publication by the policy would be the first of the record, or the

@@ -105,7 +105,10 @@ func TestVariables_for(t *testing.T) {
 func TestVariables_publishedBy(t *testing.T) {
 	t.Parallel()
 	credentials := access.Credentials{TokenID: 7, Username: ourUser, Secret: "gldt-secret"}
-	record := access.Record{Current: &access.Token{ID: 7}, Retired: []access.RetiredToken{{ID: 6}}}
+	record := access.Record{
+		Current: &access.Token{ID: 7}, Retired: []access.RetiredToken{{ID: 6}},
+		Publication: access.Publication{Credentials: []access.Credentials{credentials}},
+	}
 	with := func(i int, change func(*access.Variable)) access.Variables {
 		pair := ourPair("*")
 		change(&pair[i])
@@ -116,21 +119,22 @@ func TestVariables_publishedBy(t *testing.T) {
 		variables access.Variables
 		own       int
 	}{
-		"both":                    {ourPair("*"), 2},
-		"only the user":           {ourPair("*")[:1], 1},
-		"only the password":       {ourPair("*")[1:], 1},
-		"another scope":           {ourPair("production"), 0},
-		"the description is gone": {with(1, func(v *access.Variable) { v.Description = "" }), 2},
-		"a retired token":         {with(1, func(v *access.Variable) { v.Value, v.Description = "gldt-old", earlier }), 2},
-		"another object's token":  {with(1, func(v *access.Variable) { v.Value, v.Description = "gldt-new", foreign }), 0},
-		"somebody's value":        {with(1, func(v *access.Variable) { v.Value, v.Description = "x", "" }), 0},
-		"hidden":                  {with(1, func(v *access.Variable) { v.Value, v.Hidden, v.Description = "", true, current }), 0},
-		"another user":            {with(0, func(v *access.Variable) { v.Value = "x" }), 1},
+		"both":                           {ourPair("*"), 2},
+		"only the user":                  {ourPair("*")[:1], 1},
+		"only the password":              {ourPair("*")[1:], 1},
+		"another scope":                  {ourPair("production"), 0},
+		"the description is gone":        {with(1, func(v *access.Variable) { v.Description = "" }), 2},
+		"a value behind our description": {with(1, func(v *access.Variable) { v.Value, v.Description = "x", current }), 1},
+		"a retired token":                {with(1, func(v *access.Variable) { v.Value, v.Description = "gldt-old", earlier }), 2},
+		"another object's token":         {with(1, func(v *access.Variable) { v.Value, v.Description = "gldt-new", foreign }), 0},
+		"somebody's value":               {with(1, func(v *access.Variable) { v.Value, v.Description = "x", "" }), 1},
+		"hidden":                         {with(1, func(v *access.Variable) { v.Value, v.Hidden, v.Description = "", true, current }), 1},
+		"another user":                   {with(0, func(v *access.Variable) { v.Value = "x" }), 1},
 	}
 	for name, c := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			own, others := c.variables.PublishedBy(record, "*", credentials)
+			own, others := c.variables.PublishedBy(record, "*")
 			if len(own) != c.own || len(own)+len(others) != len(c.variables.At("*")) {
 				t.Errorf("own %d, others %d, want %d own", len(own), len(others), c.own)
 			}
@@ -154,7 +158,7 @@ func TestVariables_conflicts(t *testing.T) {
 		"another scope loses":        {access.Variables{{Key: access.UserVariable, Scope: "*", Value: "x"}}, 1},
 	}
 	for name, c := range tests {
-		if taken, _ := c.variables.Conflicts("*", ourUser, 42); len(taken) != c.taken {
+		if taken, _ := c.variables.Conflicts(access.Record{}, "*", ourUser, 42); len(taken) != c.taken {
 			t.Errorf("%s: %d taken, want %d", name, len(taken), c.taken)
 		}
 	}

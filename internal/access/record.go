@@ -123,6 +123,7 @@ func (r Record) lastPassed(now time.Time) (last time.Time) {
 	pass(r.EndsAt)
 	for _, t := range r.Retired {
 		pass(t.RevokeAt)
+		pass(t.ExpiresAt)
 	}
 	if r.Current != nil {
 		pass(r.Current.RotateAt)

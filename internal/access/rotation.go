@@ -199,6 +199,12 @@ func (s Schedule) WindowOf(t Token) time.Time {
 	if s.OtherWindow > 0 && t.ForVariables != s.Variables {
 		before = s.OtherWindow
 	}
+	if s.OtherWindow > 0 && t.ForVariables && !createdAt.IsZero() {
+		// Half of its own lifetime: a longer one counts from the next token. The expiry was
+		// rounded down.
+		earlier := before - s.Lifetime/2
+		before = int64((expiresAt.Sub(createdAt)+day-1)/day)/2 + earlier
+	}
 	if s.Permanent {
 		// The token was minted before the configuration asked for permanent ones:
 		// its own lifetime gives the window.

@@ -2,6 +2,7 @@ package gitlab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -23,6 +24,9 @@ type PublishRequest struct {
 	Credentials access.Credentials
 	// Existing are the variables of the project as they were listed in this call.
 	Existing access.Variables
+	// Renew writes the password also if it is there already, so that its description tells when
+	// the pair was repaired.
+	Renew bool
 }
 
 // publishing is one PublishVariables while it runs.
@@ -34,6 +38,7 @@ type publishing struct {
 	projectID int64
 	action    string
 	existing  access.Variables
+	renew     bool
 }
 
 // PublishVariables writes a pair of CI/CD variables: the user first, so that no job gets a
@@ -43,9 +48,14 @@ type publishing struct {
 // KindUncertain says that the credentials may be published.
 func (c *Client) PublishVariables(ctx context.Context, request PublishRequest) (time.Time, error) {
 	p := publishing{
-		Client: c, projectID: request.ProjectID, existing: request.Existing,
+		Client: c, projectID: request.ProjectID, existing: request.Existing, renew: request.Renew,
 		reporter: reporter{root: c.root, redactor: c.redactor.withPair(request.Credentials.Username, request.Credentials.Secret)},
 		action:   fmt.Sprintf("publish the credentials in CI/CD variables of project %d", request.ProjectID),
+	}
+	for _, v := range request.Existing.At(request.Scope) {
+		if v.Key == access.PasswordVariable {
+			p.redactor = p.redactor.withPair("", v.Value) // it may be put back
+		}
 	}
 	pair := access.NewPair(request.Scope, request.Credentials, c.Now())
 	user, password := pair[0], pair[1]
@@ -58,11 +68,20 @@ func (c *Client) PublishVariables(ctx context.Context, request PublishRequest) (
 	if err != nil {
 		return time.Time{}, p.afterFailure(ctx, err, password, user)
 	}
+	if _, said, _ := password.Described(); passwordAt.Sub(said) > staleDescription {
+		// The request had to wait, as for a rate limit. The credentials are published whatever
+		// comes of the description.
+		_, _ = p.send1(ctx, access.NewPair(request.Scope, request.Credentials, passwordAt)[1], true)
+	}
 	if passwordAt.After(at) {
 		at = passwordAt
 	}
 	return at, nil
 }
+
+// staleDescription is from when on a description says the wrong time: jobs that are queued a
+// minute later count as having got the credentials.
+const staleDescription = 30 * time.Second
 
 // afterFailure puts back what a refused publication has changed, the last write first.
 func (p *publishing) afterFailure(ctx context.Context, err error, written ...access.Variable) error {
@@ -73,10 +92,24 @@ func (p *publishing) afterFailure(ctx context.Context, err error, written ...acc
 	defer cancel()
 	for _, v := range written {
 		if undoErr := p.restore(ctx, v); undoErr != nil {
-			return fmt.Errorf("%w; then %w", err, undoErr)
+			// The new credentials may be published, so nobody may revoke them.
+			cause := p.asError(err)
+			return &Error{
+				Action: p.action, Kind: KindUncertain, Status: cause.Status, cause: err,
+				Said:   joinSaid(cause, undoErr),
+				Advice: fmt.Sprintf("The variable %s could not be given its old value back. The next apply publishes the credentials again.", v.Key),
+			}
 		}
 	}
 	return err
+}
+
+// asError is the error of GitLab's in an error.
+func (p *publishing) asError(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	return &Error{Action: p.action, Said: p.quote(err.Error())}
 }
 
 // restore makes a variable what it was before.
@@ -108,7 +141,8 @@ func (p *publishing) restore(ctx context.Context, v access.Variable) error {
 // put writes one variable, and returns when GitLab had it.
 func (p *publishing) put(ctx context.Context, wanted access.Variable) (time.Time, error) {
 	before, exists := p.existing.Find(wanted.Key, wanted.Scope)
-	if exists && before.Holds(wanted) && sameToken(before, wanted) {
+	renew := p.renew && wanted.Key == access.PasswordVariable
+	if exists && before.Holds(wanted) && sameToken(before, wanted) && !renew {
 		return dateOf(answer{}, p.Now()), nil
 	}
 	if exists && before.Hidden {
@@ -159,7 +193,7 @@ func (p *publishing) put(ctx context.Context, wanted access.Variable) (time.Time
 		}
 	}
 	if failure.Kind == KindUncertain {
-		failure.Advice = strings.TrimSpace(failure.Advice + " The variable may still be written. The next apply publishes the credentials again.")
+		failure.Advice = strings.TrimSpace(failure.Advice + " The variable may still be written. The next apply publishes again.")
 	}
 	return time.Time{}, failure
 }
@@ -211,7 +245,7 @@ func (p *publishing) confirm(ctx context.Context, got answer, wanted access.Vari
 	failure := &Error{
 		Action: p.action, Status: got.status, Kind: KindUnsupported,
 		Said:   fmt.Sprintf("GitLab did not keep the variable %s as it was asked for: %s", wanted.Key, p.quote(difference(v, wanted))),
-		Advice: "This GitLab does not know one of the settings. The variables are as they were before.",
+		Advice: "This GitLab does not know one of the settings, or something on the way changes the request. The variables are as they were before.",
 	}
 	if !existed {
 		cleanup, cancel := outlive(ctx)

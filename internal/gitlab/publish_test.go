@@ -259,3 +259,28 @@ func TestEnvironments(t *testing.T) {
 		t.Errorf("the job is gone, and there is %+v (%v)", deployments[0].Job, err)
 	}
 }
+
+// TestPublishVariables_afterAThrottle: the description says when GitLab had the password, also if
+// the request had to wait.
+func TestPublishVariables_afterAThrottle(t *testing.T) {
+	b := newBench(t)
+	if _, err := b.publish(1); err != nil {
+		t.Fatal(err)
+	}
+	waited := false
+	b.gitlab.OnRequest(func(r gitlabtest.Request) {
+		if r.String() == putVariable && !waited {
+			waited = true
+			b.gitlab.Clock.Advance(4 * time.Minute)
+		}
+	})
+	at, err := b.publish(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	variables, _ := b.client.Variables(t.Context(), b.project.ID)
+	password, _ := variables.Find(access.PasswordVariable, "*")
+	if _, said, ok := password.Described(); !ok || !said.Equal(at) {
+		t.Errorf("the description says %s, and it was %s", said, at)
+	}
+}

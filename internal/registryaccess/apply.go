@@ -133,6 +133,8 @@ type apply struct {
 	variables access.Variables
 	// withdrawnAt is when this call has removed the variables; zero if it has not.
 	withdrawnAt time.Time
+	// variablesOff: GitLab refuses access to them.
+	variablesOff bool
 	// uncertain: the new credentials may be published or not, so nothing is revoked.
 	uncertain bool
 	// recipients and sealed are empty unless the plan seals.
@@ -270,11 +272,14 @@ func (u *apply) checkArguments(requirement access.Requirement, facts access.Fact
 // carryOut does what was decided.
 func (u *apply) carryOut(a assessment) {
 	u.requirement = a.requirement
-	if !u.knowsTime(a) || !u.prepareVariables(a) {
+	if !u.knowsTime(a) {
 		return
 	}
 	if err := u.prepareSeals(a); err != nil {
 		u.diags.AddError(u.summary, Capitalize(err.Error())+". Nothing was changed.")
+		return
+	}
+	if !u.prepareVariables(a) {
 		return
 	}
 	did := done{at: u.gitlab.Now()}
@@ -310,6 +315,8 @@ func (u *apply) carryOut(a assessment) {
 		// A token that stays keeps its note, so that changed arguments replace it when it
 		// is required again.
 		u.diags.Append(writePrivate(u.ctx, u.private, u.private, mintedWithKey, argumentsOf(next, did.minted.ID))...)
+	} else if record.Current != nil {
+		u.diags.Append(writePrivate(u.ctx, u.private, u.private, mintedWithKey, u.notes.mintedWithOf(u.prior, record.Current.ID))...)
 	}
 	if u.uncertain {
 		return // what is due stays due

@@ -38,7 +38,7 @@ func assess(project string, plan, config, state model, n notes) (a assessment, d
 		diags.AddError("Invalid rotation", err.Error()+".")
 	}
 	facts := state.facts()
-	record := state.record()
+	record := state.recordWith(n)
 	if diags.HasError() {
 		return assessment{}, diags
 	}
@@ -57,10 +57,6 @@ func assess(project string, plan, config, state model, n notes) (a assessment, d
 	a.policy.EndRetired = plan.endsAtOnce() && !state.endsAtOnce() && (a.policy.Scope != "" || record.Current != nil && record.Current.Published)
 	if record.Current != nil {
 		mintedWith := n.mintedWithOf(state, record.Current.ID)
-		record.Current.ForVariables = mintedWith.ForVariables
-		if record.Current.Username == "" {
-			record.Current.Username = n.origin.Tokens[record.Current.ID].Username
-		}
 		next := plan
 		next.Username = nextUsername(config, state)
 		a.policy.Changed = argumentsOf(next, record.Current.ID).differences(mintedWith)

@@ -27,13 +27,13 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 	defer cancel()
 
 	r.gitlab.Applying()
-	record := state.record()
 	n, diags := readNotes(ctx, req.Private)
 	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	d := deletion{gitlab: r.gitlab, state: state, record: record, origin: n.origin, diags: &resp.Diagnostics, history: n.history}
+	record := state.recordWith(n)
+	d := deletion{gitlab: r.gitlab, state: state, record: record, origin: n.origin, diags: &resp.Diagnostics}
 	if d.run(ctx); resp.Diagnostics.HasError() {
 		d.state.RetiredTokens = retiredTokensValue(d.record.Retired)
 		raw, diags := resourceCodec().encode(ctx, d.state)
@@ -49,8 +49,6 @@ type deletion struct {
 	record access.Record
 	origin origin
 	diags  *diag.Diagnostics
-	// history knows what was published.
-	history history
 }
 
 func (d *deletion) run(ctx context.Context) {
@@ -98,14 +96,17 @@ func (d *deletion) run(ctx context.Context) {
 // removeVariables removes the CI/CD variables that hold what this resource has published, before
 // the tokens in them end. It reports whether the destroy can go on.
 func (d *deletion) removeVariables(ctx context.Context, ids []int64) bool {
-	scope := d.state.publicationScope()
-	if scope == "" {
+	scopes := d.record.Publication.Scopes()
+	if scope := d.state.publicationScope(); scope != "" && !slices.Contains(scopes, scope) {
+		scopes = append(scopes, scope)
+	}
+	if len(scopes) == 0 {
 		return true
 	}
 	projectID, project := d.state.ProjectID.ValueInt64(), d.state.ProjectPath.ValueString()
 	variables, err := d.gitlab.Variables(ctx, projectID)
-	if gitlab.IsKind(err, gitlab.KindForbidden) {
-		warnOutOfReach(d.diags, d.state)
+	if outOfReach(err) {
+		warnOutOfReach(d.diags, d.state, d.record)
 		return true
 	}
 	summary := "Cannot remove the CI/CD variables of project " + project
@@ -120,7 +121,11 @@ func (d *deletion) removeVariables(ctx context.Context, ids []int64) bool {
 			record.Retired = append(slices.Clone(record.Retired), access.RetiredToken{ID: id})
 		}
 	}
-	own, others := variables.PublishedBy(record, scope, d.state.credentials(d.record, d.history))
+	var own, others access.Variables
+	for _, scope := range scopes {
+		o, rest := variables.PublishedBy(record, scope)
+		own, others = append(own, o...), append(others, rest...)
+	}
 	if _, err := d.gitlab.RemoveVariables(ctx, projectID, own); err != nil {
 		AddError(d.diags, summary, err)
 		return false

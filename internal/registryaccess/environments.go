@@ -7,40 +7,46 @@ import (
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/access"
-	"github.com/autodevops/terraform-provider-autodevops/internal/gitlab"
 )
+
+// mayBePublished reports whether CI/CD variables may hold something of this resource.
+func (r *refresh) mayBePublished() bool {
+	p := r.record.Publication
+	return r.state.publicationScope() != "" || p.Scope != "" || len(p.Stale) > 0
+}
 
 // updatePublication writes what the CI/CD variables hold, and which environments hold
 // something else.
 func (r *refresh) updatePublication(ctx context.Context, tokens []access.DeployToken) {
-	scope := r.state.publicationScope()
-	if scope == "" {
+	if !r.mayBePublished() {
 		return
 	}
-	status := r.publicationStatus(scope)
+	r.observed.VariablesOff = outOfReach(r.variablesErr)
+	scope := r.state.publicationScope()
+	if scope == "" {
+		return // what is left will be removed
+	}
+	status := r.publicationStatus()
 	r.state.CIStatus = stringValue(string(status))
 	warnStatus(r.diags, r.state, status, r.variables.Outranking(scope))
-	r.updateEnvironments(ctx, tokens)
+	if status == access.CIChanged && r.variables.OwnPair(scope, "", r.state.ProjectID.ValueInt64()) {
+		warnTwoResources(r.diags, r.state, r.record, r.variables)
+	}
+	r.updateEnvironments(ctx, tokens, status)
 }
 
-// publicationStatus compares the variables with what the state has published. While nothing is
-// published, only variables that were left behind are worth telling.
-func (r *refresh) publicationStatus(scope string) access.CIStatus {
-	credentials := r.state.credentials(r.record, r.notes.history)
-	published := r.record.Current != nil && r.record.Current.SecretKnown
+// publicationStatus compares the variables with what was published.
+func (r *refresh) publicationStatus() access.CIStatus {
+	p := r.record.Publication
 	switch {
-	case gitlab.IsKind(r.variablesErr, gitlab.KindForbidden):
-		if published {
-			return access.CIUnreachable
-		}
-		return ""
-	case published:
-		return r.variables.Status(scope, credentials)
+	case p.Scope == "":
+		return "" // nothing is published yet, or any more
+	case r.observed.VariablesOff:
+		return access.CIUnreachable
+	case r.record.Current == nil || !r.record.Current.SecretKnown:
+		return "" // what is left will be removed
 	}
-	if own, _ := r.variables.PublishedBy(r.record, scope, credentials); len(own) > 0 {
-		return access.CIChanged
-	}
-	return ""
+	return r.variables.Status(p.Scope, r.state.credentials(r.record))
 }
 
 // asksEnvironments: from a publication on, until an answer had no environment behind. Without an
@@ -52,7 +58,8 @@ func (r *refresh) asksEnvironments() bool {
 
 // updateEnvironments asks which environments hold something else than what is published. This is
 // a report: a failure leaves it as it was and blocks nothing.
-func (r *refresh) updateEnvironments(ctx context.Context, tokens []access.DeployToken) {
+func (r *refresh) updateEnvironments(ctx context.Context, tokens []access.DeployToken, status access.CIStatus) {
+	r.observed.Holders = r.notes.observed.Holders
 	if !r.asksEnvironments() {
 		return
 	}
@@ -61,32 +68,47 @@ func (r *refresh) updateEnvironments(ctx context.Context, tokens []access.Deploy
 		tflog.Warn(ctx, "registry access: cannot find out what the environments hold", map[string]any{"error": err.Error()})
 		return
 	}
-	states := access.Survey(environments, deployments, r.history(tokens))
+	states := access.Survey(environments, deployments, r.history(tokens, status))
 	behind := access.Behind(states)
 	r.state.EnvironmentsBehind = environmentsValue(behind)
-	if r.state.endsAtOnce() {
-		for _, s := range states {
-			if s.Holds == access.HoldsCurrent {
-				r.observed.Holders = append(r.observed.Holders, s.Name)
+	r.observed.Holders = nil
+	for _, s := range states {
+		if r.record.Owns(s.TokenID) {
+			if r.observed.Holders == nil {
+				r.observed.Holders = map[int64][]string{}
 			}
+			r.observed.Holders[s.TokenID] = append(r.observed.Holders[s.TokenID], s.Name)
 		}
 	}
 	warnEnvironments(r.diags, r.state, behind, r.gitlab.Now())
 }
 
 // history is what was published when, as far as the private state knows it.
-func (r *refresh) history(tokens []access.DeployToken) access.History {
+func (r *refresh) history(tokens []access.DeployToken, status access.CIStatus) access.History {
 	h := r.notes.history
-	history := access.History{Published: h.Published, Complete: h.Complete, RepublishedAt: h.RepublishedAt, Retired: r.record.Retired}
-	if at := timeOf(r.state.PublishedAt); len(h.Published) == 0 || !h.Published[len(h.Published)-1].From.Equal(at) {
+	now := r.gitlab.Now()
+	history := access.History{
+		Complete: h.Complete, RepublishedAt: h.RepublishedAt, Retired: r.record.Retired, Now: now,
+		Public: r.state.facts().Visibility == access.VisibilityPublic,
+	}
+	for _, p := range h.Published {
+		if !p.From.IsZero() {
+			history.Published = append(history.Published, p)
+		}
+	}
+	if h.Version == 0 {
 		// A state that was carried elsewhere has lost its notes.
-		last := access.PublishedToken{From: at}
+		last := access.PublishedToken{From: timeOf(r.state.PublishedAt)}
 		if r.record.Current != nil {
 			last.TokenID = r.record.Current.ID
 		}
-		history.Published, history.Complete = []access.PublishedToken{last}, false
+		history.Published = []access.PublishedToken{last}
 	}
-	now := r.gitlab.Now()
+	if scope := r.record.Publication.Scope; scope != "" {
+		// Jobs get the variables as they are now: nothing is certain while these are not ours.
+		intact := status == access.CIPublished || status == access.CIShadowed
+		history.Reaches = func(environment string) bool { return intact && r.variables.Reaches(scope, environment) }
+	}
 	for _, t := range tokens {
 		if t.Name == access.GitLabName && t.CanPull(now) {
 			history.GitLabToken, history.GitLabTokenUntil = true, r.endOf(t)

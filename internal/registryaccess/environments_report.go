@@ -81,11 +81,8 @@ func ReportEnvironments(ctx context.Context, client *gitlab.Client, project gitl
 	}
 	report := EnvironmentReport{Known: true}
 	for _, e := range environments {
-		history, published := historyOf(e, variables, tokens, now)
+		history, published := historyOf(e, variables, tokens, now, project.Facts.Visibility == access.VisibilityPublic)
 		for _, state := range access.Survey([]access.Environment{e}, deployments, history) {
-			if state.Holds == access.HoldsJobToken && project.Facts.Visibility == access.VisibilityPublic {
-				state.Holds, state.Until = access.HoldsNone, time.Time{} // Auto DevOps writes no Secret for a public project
-			}
 			if published && state.Holds != access.HoldsCurrent {
 				report.Behind++
 			}
@@ -101,8 +98,8 @@ func ReportEnvironments(ctx context.Context, client *gitlab.Client, project gitl
 
 // historyOf is what the jobs of an environment got when, by the descriptions of the variables. It
 // reports whether there is a pair for it.
-func historyOf(e access.Environment, variables access.Variables, tokens []access.DeployToken, now time.Time) (access.History, bool) {
-	var history access.History
+func historyOf(e access.Environment, variables access.Variables, tokens []access.DeployToken, now time.Time, public bool) (access.History, bool) {
+	history := access.History{Now: now, Public: public}
 	for _, t := range tokens {
 		if t.Name == access.GitLabName && t.CanPull(now) {
 			history.GitLabToken, history.GitLabTokenUntil = true, t.ExpiresAt
@@ -113,10 +110,17 @@ func historyOf(e access.Environment, variables access.Variables, tokens []access
 		history.Complete = !slices.ContainsFunc(variables, func(v access.Variable) bool { return v.Key == access.PasswordVariable })
 		return history, false
 	}
-	if id, at, ok := password.Described(); ok {
+	id, at, described := password.Described()
+	if described && variables.Reaches(password.Scope, e.Name) && pairs(variables, password.Scope, id, tokens) {
 		history.Published = []access.PublishedToken{{TokenID: id, From: at}}
 	}
 	return history, true
+}
+
+// pairs reports whether the user of a scope is the one of the token: jobs get a dead pair otherwise.
+func pairs(variables access.Variables, scope string, tokenID int64, tokens []access.DeployToken) bool {
+	user, _ := variables.Find(access.UserVariable, scope)
+	return slices.ContainsFunc(tokens, func(t access.DeployToken) bool { return t.ID == tokenID && t.Username == user.Value.Reveal() })
 }
 
 // unlessHidden is nil if GitLab does not show something to the provider's user or token, which

@@ -188,7 +188,7 @@ func orphanIDs(orphans []access.Orphan) []int64 {
 func warnRevocation(diags *diag.Diagnostics, project string, a assessment) {
 	if len(a.decision.Revoke) > 0 {
 		diags.AddWarning(fmt.Sprintf("Revocation of retired tokens of %s: %s", project, listIDs(a.decision.Revoke)),
-			"The overlap of these deploy tokens is over. If an apply failed since they were retired, "+
+			"The time of these deploy tokens is over, or overlap_days is now 0. If an apply failed since they were retired, "+
 				"make sure that no Secret holds them: they are revoked before Secrets are updated.")
 	}
 	if slices.ContainsFunc(a.due(), func(id int64) bool { return slices.Contains(a.observed.GitLabNamed, id) }) {

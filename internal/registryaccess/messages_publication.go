@@ -58,14 +58,14 @@ func listVariables(variables access.Variables) string {
 }
 
 // warnTakeOver is about variables that the plan replaces.
-func warnTakeOver(diags *diag.Diagnostics, plan, state model, variables access.Variables) {
+func warnTakeOver(diags *diag.Diagnostics, plan, state model, record access.Record, variables access.Variables) {
 	scope := plan.publicationScope()
-	at := variables.At(scope)
+	_, at := variables.PublishedBy(record, scope)
 	if len(at) == 0 {
 		return
 	}
 	project := state.ProjectPath.ValueString()
-	if variables.OwnUser(scope, state.Username.ValueString(), state.ProjectID.ValueInt64()) {
+	if variables.OwnPair(scope, plan.Username.ValueString(), state.ProjectID.ValueInt64()) {
 		diags.AddAttributeWarning(path.Root("ci_variables"), "Take-over of CI/CD variables of "+project, fmt.Sprintf(
 			"%s were published by an autodevops_registry_access: by the object that this plan replaces, by another state, or by a run that was interrupted. "+
 				"They get the credentials of this resource. Environments that were deployed before count as behind.", listVariables(at)))
@@ -101,32 +101,30 @@ func warnPublication(diags *diag.Diagnostics, plan, state model, a assessment) {
 			"A job that starts between the two writes gets the new username with the old token, which pulls nothing. Run the deploy job of an environment again if its deployment falls into this apply.")
 	}
 	if mints && a.policy.Scope != "" && !a.decision.Publish {
-		diags.AddWarning("CI/CD variables of "+project+" stay as they are", "GitLab refuses access to the CI/CD variables: CI/CD is off for the project. "+
-			"They keep the old token, which lives until it expires. The first apply after CI/CD is on again publishes the new one.")
+		diags.AddWarning("CI/CD variables of "+project+" stay as they are", refusedVariables+
+			" They keep the old token. The first apply after access is back publishes the new one.")
 	}
 	if a.decision.Unpublish && a.policy.Scope == "" {
 		diags.AddAttributeWarning(path.Root("ci_variables"), "Removal of CI/CD variables of "+project,
 			"The next deployment of an environment writes the token of its own job, which ends with the job. The token of this resource stays valid until it expires.")
 	}
-	warnCutOff(diags, project, state, a)
+	if left := a.record.Publication.Scopes(); a.observed.VariablesOff && a.policy.Scope == "" && len(left) > 0 && state.publicationScope() != "" {
+		warnOutOfReach(diags, state, a.record)
+	}
+	warnCutOff(diags, project, a)
 }
 
-// warnCutOff names the environments that lose their pull without an overlap.
-func warnCutOff(diags *diag.Diagnostics, project string, state model, a assessment) {
+// warnCutOff names the environments that lose their pull without an overlap, as far as GitLab has
+// told which ones hold the tokens that end.
+func warnCutOff(diags *diag.Diagnostics, project string, a assessment) {
 	var names []string
-	if mints := a.decision.Action.Effect().Mints; mints && a.record.Current != nil && slices.Contains(a.due(), a.record.Current.ID) {
-		names = append(names, a.observed.Holders...)
+	for _, id := range a.due() {
+		names = append(names, a.observed.Holders[id]...)
 	}
-	if len(a.decision.Revoke) > 0 {
-		for _, e := range state.environmentsBehind() {
-			if e.Holds == access.HoldsRetired {
-				names = append(names, e.Name)
-			}
-		}
-	}
-	if len(names) > 0 && a.policy.Scope != "" {
-		diags.AddWarning("Environments of "+project+" that cannot pull after this apply: "+strings.Join(names, ", "),
-			"Their Secrets hold a token that this apply revokes, until their deploy jobs run again.")
+	if len(names) > 0 {
+		slices.Sort(names)
+		diags.AddWarning("Environments of "+project+" hold a token that is revoked: "+strings.Join(slices.Compact(names), ", "),
+			"Their Secrets hold a token that this apply revokes. They cannot pull until their deploy jobs run again.")
 	}
 }
 
@@ -141,15 +139,36 @@ func warnStatus(diags *diag.Diagnostics, state model, status access.CIStatus, ou
 			"%s win for some environments: their jobs do not get these credentials. Remove them in GitLab.", listVariables(outranking)))
 	case access.CIUnreachable:
 		diags.AddAttributeWarning(path.Root("ci_variables"), "CI/CD variables of "+project+" are out of reach",
-			"GitLab refuses access to them: CI/CD is off for the project, or the provider's user is below the Maintainer role. The token is rotated, and published when access is back.")
+			refusedVariables+" The token is rotated, and published when access is back.")
 	}
 }
 
+// refusedVariables is why GitLab refuses access to the variables of a project that it shows.
+const refusedVariables = "GitLab refuses access to them: CI/CD is off for the project, or the provider's user is below the Maintainer role."
+
 // warnOutOfReach: variables should be removed, and GitLab refuses access to them.
-func warnOutOfReach(diags *diag.Diagnostics, state model) {
+func warnOutOfReach(diags *diag.Diagnostics, state model, record access.Record) {
+	scopes := record.Publication.Scopes()
+	if len(scopes) == 0 {
+		scopes = []string{state.publicationScope()}
+	}
 	diags.AddWarning("CI/CD variables of "+state.ProjectPath.ValueString()+" could not be removed", fmt.Sprintf(
-		"GitLab refuses access to them: CI/CD is off for the project. Remove %s and %s (environment scope %q) before it is switched on again: jobs would get a token that no longer pulls.",
-		access.UserVariable, access.PasswordVariable, state.publicationScope()))
+		"%s Remove %s and %s (environment scope %s) in GitLab: once their token has ended, the jobs that get them write credentials that pull nothing.",
+		refusedVariables, access.UserVariable, access.PasswordVariable, strings.Join(scopes, ", ")))
+}
+
+// warnStale: variables in other scopes than the configured one are still there.
+func warnStale(diags *diag.Diagnostics, project string, scopes []string, err error) {
+	diags.AddWarning("CI/CD variables of "+project+" are left in other scopes: "+strings.Join(scopes, ", "),
+		DescribeError(err)+"\n\nThe credentials are published in the configured scope. The next apply removes these variables.")
+}
+
+// warnTwoResources: another resource of this provider publishes in the same variables.
+func warnTwoResources(diags *diag.Diagnostics, state model, record access.Record, variables access.Variables) {
+	if own, _ := variables.PublishedBy(record, state.publicationScope()); len(own) == 0 {
+		diags.AddAttributeWarning(path.Root("ci_variables"), "CI/CD variables of "+state.ProjectPath.ValueString()+" hold another resource's credentials",
+			"Their username was generated by another autodevops_registry_access of this project. If that one still exists, both publish over each other in every apply. Keep ci_variables in one of them.")
+	}
 }
 
 // warnVariablesLeft names variables that a removal leaves behind.
@@ -158,7 +177,7 @@ func warnVariablesLeft(diags *diag.Diagnostics, state model, left access.Variabl
 		return
 	}
 	detail := "%s do not hold what this resource has published, so somebody else has written them."
-	if left.OwnUser(left[0].Scope, "", state.ProjectID.ValueInt64()) {
+	if left.OwnPair(left[0].Scope, "", state.ProjectID.ValueInt64()) {
 		detail = "%s hold the credentials of another autodevops_registry_access of this project, such as the object that replaces this one."
 	}
 	diags.AddWarning("CI/CD variables of "+state.ProjectPath.ValueString()+" are left alone", fmt.Sprintf(detail, listVariables(left)))
@@ -166,7 +185,7 @@ func warnVariablesLeft(diags *diag.Diagnostics, state model, left access.Variabl
 
 func warnUncertain(diags *diag.Diagnostics, project string, tokenID int64, err error) {
 	diags.AddWarning(fmt.Sprintf("Token %d of %s may not be published", tokenID, project), DescribeError(err)+
-		"\n\nGitLab has not confirmed the CI/CD variables. The token is in the state and nothing was revoked. The next apply publishes it again.")
+		"\n\nGitLab has not confirmed the CI/CD variables. The token is in the state and nothing was revoked.")
 }
 
 // soon is how long before an environment loses its pull a plan says so.
@@ -182,7 +201,10 @@ func warnEnvironments(diags *diag.Diagnostics, state model, behind []access.Envi
 		}
 		name := e.Name + " of " + project
 		summary := fmt.Sprintf("%s pulls until %s", name, e.Until.UTC().Format(time.DateOnly))
-		if !e.Until.After(now) {
+		switch {
+		case e.Holds == access.HoldsJobToken:
+			summary = name + " holds the token of a job that has ended"
+		case !e.Until.After(now):
 			summary = name + " cannot pull"
 		}
 		diags.AddWarning(summary, fmt.Sprintf("Its Secret holds %s. Run its deploy job once.", describeHolding(e.Holds, e.Until, now)))
@@ -192,7 +214,7 @@ func warnEnvironments(diags *diag.Diagnostics, state model, behind []access.Envi
 func describeHolding(holds access.Holding, until, now time.Time) string {
 	switch holds {
 	case access.HoldsJobToken:
-		return "the token of a deploy job that has ended"
+		return "a token that pulls nothing, unless variables of a group or of the instance gave the job another one"
 	case access.HoldsRetired, access.HoldsGitLabToken:
 	case access.HoldsCurrent, access.HoldsNone, access.HoldsUnknown:
 		return "other credentials than those that are published"

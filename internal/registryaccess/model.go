@@ -200,13 +200,54 @@ func (m model) endsAtOnce() bool {
 	return known && rotation.OverlapDays != nil && *rotation.OverlapDays == 0
 }
 
-// credentials are the ones that are published now.
-func (m model) credentials(record access.Record, h history) access.Credentials {
-	c := access.Credentials{Username: m.Username.ValueString(), Secret: access.Secret(m.Token.ValueString()), Digest: h.Digest}
+// recordWith is the record with what only the private state knows of it.
+func (m model) recordWith(n notes) access.Record {
+	record := m.record()
+	if current := record.Current; current != nil {
+		if current.Username == "" {
+			current.Username = n.origin.Tokens[current.ID].Username
+		}
+		current.ForVariables = n.mintedWithOf(m, current.ID).ForVariables
+	}
+	h := n.history
+	record.Publication = access.Publication{At: timeOf(m.PublishedAt), Status: access.CIStatus(m.CIStatus.ValueString()), Scope: h.Scope, Stale: h.Stale}
+	if h.Version == 0 && (!m.CIStatus.IsNull() || !m.PublishedAt.IsNull()) {
+		// A state that was carried elsewhere, or a tainted one, has lost its notes.
+		record.Publication.Scope = m.publicationScope()
+	}
+	for _, p := range h.Published {
+		if p.TokenID != 0 {
+			record.Publication.Credentials = append(record.Publication.Credentials, access.Credentials{TokenID: p.TokenID, Username: p.Username, Digest: p.Digest})
+		}
+	}
+	if last, ok := h.last(); ok {
+		record.Publication.Holder = last.TokenID
+	}
+	record.Publication.Credentials = append(record.Publication.Credentials, m.credentials(record))
 	if record.Current != nil {
-		c.TokenID = record.Current.ID
-		if record.Current.Username != "" {
-			c.Username = record.Current.Username
+		record.Current.Published = h.published(record.Current.ID) || h.Version == 0 && record.Publication.Scope != ""
+	}
+	return record
+}
+
+// published reports whether the token may be, or may have been, in CI/CD variables.
+func (h history) published(tokenID int64) bool {
+	return slices.ContainsFunc(h.Published, func(p access.PublishedToken) bool { return p.TokenID == tokenID })
+}
+
+// credentials are the current ones; without a secret if the state holds it sealed.
+func (m model) credentials(record access.Record) access.Credentials {
+	c := access.Credentials{Username: m.Username.ValueString(), Secret: access.Secret(m.Token.ValueString())}
+	if record.Current == nil {
+		return c
+	}
+	c.TokenID = record.Current.ID
+	if record.Current.Username != "" {
+		c.Username = record.Current.Username
+	}
+	for _, published := range record.Publication.Credentials {
+		if published.TokenID == c.TokenID {
+			c.Digest = published.Digest
 		}
 	}
 	return c
@@ -235,11 +276,7 @@ func (m model) record() access.Record {
 			RotateAt:    timeOf(m.RotateAt),
 			SecretKnown: m.secretKnown(),
 			Sealed:      !m.SealedCredentials.IsNull(),
-			Published:   !m.CIVariables.IsNull() || !m.PublishedAt.IsNull(),
 		}
-	}
-	record.Publication = access.Publication{
-		Scope: m.publicationScope(), At: timeOf(m.PublishedAt), Status: access.CIStatus(m.CIStatus.ValueString()),
 	}
 	for _, element := range m.RetiredTokens.Elements() {
 		object, _ := element.(types.Object)

@@ -68,26 +68,56 @@ func markOf(t access.DeployToken) mark { return mark{Name: t.Name, Username: t.U
 // history is what was published in CI/CD variables, and when.
 type history struct {
 	Version int `json:"version"`
-	// Published are the publications of tokens that may still live, oldest first.
+	// Scope of the variables that hold the credentials, or may; empty if none do.
+	Scope string `json:"scope,omitempty"`
+	// Stale are other scopes, whose variables are still to be removed.
+	Stale []string `json:"stale,omitempty"`
+	// Published are the publications, oldest first.
 	Published []access.PublishedToken `json:"published,omitempty"`
 	// Complete: before the first of them, jobs got what GitLab injects.
 	Complete      bool      `json:"complete,omitempty"`
 	RepublishedAt time.Time `json:"republished_at,omitzero"`
-	// Digest recognises the secret that was published last, which the state may hold sealed.
-	Digest string `json:"digest,omitempty"`
 }
 
 // maxPublications bounds a history.
 const maxPublications = 20
 
-// with adds a publication.
-func (h history) with(p access.PublishedToken) history {
+// begin notes a publication before it is sent: from then on it may have happened.
+func (h history) begin(scope string, p access.PublishedToken) history {
+	h.Stale = slices.DeleteFunc(append(slices.Clone(h.Stale), h.Scope), func(s string) bool { return s == "" || s == scope })
+	slices.Sort(h.Stale)
+	h.Stale = slices.Compact(h.Stale)
+	h.Scope = scope
+	// One that was never confirmed has nothing to tell about time, but may be in the variables.
 	h.Published = append(slices.Clone(h.Published), p)
 	if over := len(h.Published) - maxPublications; over > 0 {
 		h.Published, h.Complete = h.Published[over:], false
 	}
+	return h
+}
+
+// confirm notes that GitLab has the publication that was begun last.
+func (h history) confirm(at time.Time) history {
+	h.Published = slices.Clone(h.Published)
+	h.Published[len(h.Published)-1].From = at
 	h.RepublishedAt = time.Time{}
 	return h
+}
+
+// withdraw notes that nothing is published any more.
+func (h history) withdraw(at time.Time) history {
+	h.Scope, h.Stale = "", nil
+	return h.begin("", access.PublishedToken{From: at})
+}
+
+// last is the publication that is certain; ok is false if there is none.
+func (h history) last() (p access.PublishedToken, ok bool) {
+	for _, p := range slices.Backward(h.Published) {
+		if !p.From.IsZero() {
+			return p, true
+		}
+	}
+	return p, false
 }
 
 // notes is everything in the private state.

@@ -24,20 +24,22 @@ func (a assessment) setPublication(m *model, planning bool) {
 	if planning {
 		later = timetypes.NewRFC3339Unknown()
 	}
-	mints := a.decision.Action.Effect().Mints
+	mints, d := a.decision.Action.Effect().Mints, a.decision
 	switch {
-	case a.decision.Publish && !a.republishes(), a.decision.Unpublish:
+	case d.Publish && !a.republishes(), d.Unpublish && !mints && (a.policy.Scope == "" || !a.publishedAfterwards()):
 		m.PublishedAt, m.EnvironmentsBehind = later, none
 	case mints:
 		m.PublishedAt, m.EnvironmentsBehind = TimeValue(time.Time{}), none
+	case a.republishes():
+		m.EnvironmentsBehind = none
 	}
 	status := a.record.Publication.Status
 	switch {
 	case a.policy.Scope == "":
 		m.CIStatus, m.EnvironmentsBehind = types.StringNull(), none
-	case !a.publishedAfterwards():
+	case !a.publishedAfterwards() && d.Changes():
 		m.CIStatus = types.StringNull()
-	case a.decision.Publish && (a.policy.Begins(a.record) || status != access.CIShadowed):
+	case d.Publish && (a.policy.Begins(a.record) || status != access.CIShadowed):
 		m.CIStatus = types.StringValue(string(access.CIPublished))
 	}
 }
@@ -67,10 +69,10 @@ func (r *Resource) planPublication(ctx context.Context, plan, state model, a ass
 		addVariablesError(diags, "Cannot plan the publication in CI/CD variables of project "+state.ProjectPath.ValueString(), err)
 		return false
 	}
-	if !checkConflicts(diags, plan, state, variables) {
+	if !checkConflicts(diags, plan, state, a.record, variables) {
 		return false
 	}
-	warnTakeOver(diags, plan, state, variables)
+	warnTakeOver(diags, plan, state, a.record, variables)
 	shadowed := a.observed.Injected
 	if tokens != nil {
 		shadowed = access.Injected(r.gitlab.Now(), a.record, tokens)
@@ -80,9 +82,9 @@ func (r *Resource) planPublication(ctx context.Context, plan, state model, a ass
 }
 
 // checkConflicts refuses to begin a publication over variables of somebody else.
-func checkConflicts(diags *diag.Diagnostics, plan, state model, variables access.Variables) bool {
+func checkConflicts(diags *diag.Diagnostics, plan, state model, record access.Record, variables access.Variables) bool {
 	scope := plan.publicationScope()
-	taken, outranking := variables.Conflicts(scope, state.Username.ValueString(), state.ProjectID.ValueInt64())
+	taken, outranking := variables.Conflicts(record, scope, plan.Username.ValueString(), state.ProjectID.ValueInt64())
 	hidden := slices.ContainsFunc(variables.At(scope), func(v access.Variable) bool { return v.Hidden })
 	switch {
 	case len(outranking) > 0:
@@ -97,6 +99,12 @@ func checkConflicts(diags *diag.Diagnostics, plan, state model, variables access
 	return false
 }
 
+// outOfReach reports whether GitLab refuses access to the CI/CD variables: CI/CD is off, or the
+// caller lacks the role or the permission.
+func outOfReach(err error) bool {
+	return gitlab.IsKind(err, gitlab.KindForbidden) || gitlab.IsKind(err, gitlab.KindGranularScope)
+}
+
 // prepareVariables lists the variables before anything is changed. It reports whether the apply
 // can go on.
 func (u *apply) prepareVariables(a assessment) bool {
@@ -105,54 +113,88 @@ func (u *apply) prepareVariables(a assessment) bool {
 	}
 	variables, err := u.gitlab.Variables(u.ctx, u.prior.ProjectID.ValueInt64())
 	switch {
-	case gitlab.IsKind(err, gitlab.KindForbidden) && !a.decision.Publish:
-		warnOutOfReach(u.diags, u.prior)
+	case outOfReach(err) && !a.decision.Publish:
+		u.variablesOff = true
+		warnOutOfReach(u.diags, u.prior, a.record)
 		return true
 	case err != nil:
 		addVariablesError(u.diags, u.summary, err)
 		return false
 	}
 	u.variables = variables
-	if a.decision.Publish && a.policy.Begins(a.record) && !checkConflicts(u.diags, u.plan, u.prior, variables) {
+	if a.decision.Publish && a.policy.Begins(a.record) && !checkConflicts(u.diags, u.plan, u.prior, a.record, variables) {
 		return false
 	}
-	// Variables in the scope of before are removed only after those in the new one are there.
-	if a.decision.Unpublish && !a.decision.Publish {
-		return u.unpublish(a)
+	if a.decision.Unpublish && (a.policy.Scope == "" || !a.publishedAfterwards()) {
+		return u.withdraw(a)
 	}
 	return true
 }
 
-// unpublish removes the variables that hold what this resource has published.
-func (u *apply) unpublish(a assessment) bool {
-	scope := a.record.Publication.Scope
-	own, others := u.variables.PublishedBy(a.record, scope, u.prior.credentials(a.record, u.notes.history))
-	at, err := u.gitlab.RemoveVariables(u.ctx, u.prior.ProjectID.ValueInt64(), own)
+// withdraw removes all variables that hold what this resource has published, before anything else
+// changes. It reports whether the apply can go on.
+func (u *apply) withdraw(a assessment) bool {
+	at, err := u.unpublish(a.record, a.record.Publication.Scopes())
 	if err != nil {
 		addVariablesError(u.diags, "Cannot remove the CI/CD variables of project "+u.prior.ProjectPath.ValueString(), err)
 		return false
 	}
-	warnVariablesLeft(u.diags, u.prior, others)
+	u.notes.history = u.notes.history.withdraw(at)
 	u.withdrawnAt = at
 	return true
 }
 
-// publish hands the credentials of the state to the jobs. It reports whether the apply can go on.
+// unpublish removes the variables of these scopes that hold what this resource has published.
+func (u *apply) unpublish(record access.Record, scopes []string) (time.Time, error) {
+	var own, others access.Variables
+	for _, scope := range scopes {
+		o, rest := u.variables.PublishedBy(record, scope)
+		own, others = append(own, o...), append(others, rest...)
+	}
+	at, err := u.gitlab.RemoveVariables(u.ctx, u.prior.ProjectID.ValueInt64(), own)
+	if err == nil {
+		warnVariablesLeft(u.diags, u.prior, others)
+	}
+	return at, err
+}
+
+// publish hands the credentials to the jobs, once the state has them. It reports whether the
+// apply can go on.
 func (u *apply) publish(a assessment, next *model, record access.Record, minted *gitlab.Minted) bool {
-	if a.decision.Unpublish && !a.decision.Publish {
-		u.noteWithdrawal(next)
-		return true
+	if !u.withdrawnAt.IsZero() {
+		if minted == nil {
+			next.PublishedAt = TimeValue(u.withdrawnAt)
+			u.write(*next)
+		}
+		u.diags.Append(writeHistory(u.ctx, u.private, u.notes.history)...)
 	}
-	if !a.decision.Publish {
-		return true
+	if a.decision.Publish && !u.publishCredentials(a, next, record, minted) {
+		return false
 	}
-	credentials := next.credentials(record, u.notes.history)
+	if !u.uncertain {
+		u.clearStale(a)
+	}
+	return true
+}
+
+func (u *apply) publishCredentials(a assessment, next *model, record access.Record, minted *gitlab.Minted) bool {
+	// The state of before has the secret in the clear, unless it was sealed then.
+	credentials := u.prior.credentials(a.record)
 	if minted != nil {
-		// The state may hold them sealed.
 		credentials = access.Credentials{TokenID: minted.ID, Username: minted.Username, Secret: minted.Secret}
+	}
+	before := u.notes.history
+	if !a.republishes() {
+		fresh := len(before.Published) == 0 && len(u.variables) == 0
+		u.notes.history = before.begin(a.policy.Scope, access.PublishedToken{
+			TokenID: credentials.TokenID, Until: record.Current.ExpiresAt, Username: credentials.Username, Digest: credentials.Secret.Digest(),
+		})
+		u.notes.history.Complete = before.Complete || fresh
+		u.diags.Append(writeHistory(u.ctx, u.private, u.notes.history)...)
 	}
 	at, err := u.gitlab.PublishVariables(u.ctx, gitlab.PublishRequest{
 		ProjectID: u.prior.ProjectID.ValueInt64(), Scope: a.policy.Scope, Credentials: credentials, Existing: u.variables,
+		Renew: a.republishes(),
 	})
 	switch {
 	case gitlab.IsKind(err, gitlab.KindUncertain):
@@ -160,44 +202,35 @@ func (u *apply) publish(a assessment, next *model, record access.Record, minted 
 		warnUncertain(u.diags, u.prior.ProjectPath.ValueString(), record.Current.ID, err)
 		return true
 	case err != nil:
+		u.notes.history = before
+		u.diags.Append(writeHistory(u.ctx, u.private, before)...)
 		u.refusePublication(next, record, err)
 		return false
 	}
-	u.notePublication(a, next, record, at, credentials.Secret.Digest())
-	if a.decision.Unpublish && !u.unpublish(a) {
-		// The variables of the new scope are there and will be taken over.
-		u.write(u.prior)
-		return false
-	}
-	return true
-}
-
-// notePublication writes when GitLab had the credentials.
-func (u *apply) notePublication(a assessment, next *model, record access.Record, at time.Time, digest string) {
-	h := u.notes.history
-	h.Digest = digest
 	if a.republishes() {
-		h.RepublishedAt = at
+		u.notes.history.RepublishedAt = at
 	} else {
-		begins := a.policy.Begins(a.record)
-		fresh := len(h.Published) == 0 && begins && len(u.variables.At(a.policy.Scope)) == 0
-		h = h.with(access.PublishedToken{TokenID: record.Current.ID, From: at})
-		h.Complete = h.Complete || fresh
+		u.notes.history = u.notes.history.confirm(at)
 		next.PublishedAt = TimeValue(at)
 	}
 	u.write(*next)
-	u.diags.Append(writeHistory(u.ctx, u.private, h)...)
+	u.diags.Append(writeHistory(u.ctx, u.private, u.notes.history)...)
+	return true
 }
 
-// noteWithdrawal writes when GitLab had the credentials no more.
-func (u *apply) noteWithdrawal(next *model) {
-	at := u.withdrawnAt
-	if at.IsZero() {
-		at = u.gitlab.Now().UTC().Truncate(time.Second).Add(time.Second)
+// clearStale removes the variables of scopes of before. What cannot be removed stays noted, and
+// the next apply tries again.
+func (u *apply) clearStale(a assessment) {
+	stale := u.notes.history.Stale
+	if !a.decision.Unpublish || len(stale) == 0 || u.variablesOff {
+		return
 	}
-	next.PublishedAt = TimeValue(at)
-	u.write(*next)
-	u.diags.Append(writeHistory(u.ctx, u.private, u.notes.history.with(access.PublishedToken{From: at}))...)
+	if _, err := u.unpublish(a.record, stale); err != nil {
+		warnStale(u.diags, u.prior.ProjectPath.ValueString(), stale, err)
+		return
+	}
+	u.notes.history.Stale = nil
+	u.diags.Append(writeHistory(u.ctx, u.private, u.notes.history)...)
 }
 
 // refusePublication takes back what was made for a publication that GitLab has refused. The old

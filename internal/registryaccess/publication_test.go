@@ -435,7 +435,7 @@ func TestPublish_withoutOverlap(t *testing.T) {
 	d.gitlab.Clock.AdvanceDays(200)
 	d.refresh()
 	p := d.planChange(args)
-	d.mustSay("Environments of acme/shop that cannot pull after this apply: production")
+	d.mustSay("Environments of acme/shop hold a token that is revoked: production")
 	if !d.apply(p) {
 		t.Fatal(describe(d.last))
 	}

@@ -61,18 +61,12 @@ func readState(ctx context.Context, client *gitlab.Client, state model, old, pri
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 
-	record := state.record()
 	n, more := readNotes(ctx, old)
 	diags.Append(more...)
 	if diags.HasError() {
 		return state, readFailed
 	}
-	if record.Current != nil {
-		record.Current.ForVariables = n.mintedWithOf(state, record.Current.ID).ForVariables
-		if record.Current.Username == "" {
-			record.Current.Username = n.origin.Tokens[record.Current.ID].Username
-		}
-	}
+	record := state.recordWith(n)
 	r := refresh{gitlab: client, state: state, record: record, notes: n, diags: diags}
 	gone, err := r.run(ctx)
 	warnPrefetch(diags, client.PrefetchFailures())
@@ -110,7 +104,7 @@ func (r *refresh) run(ctx context.Context) (gone bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if !gone && r.variablesErr != nil && !gitlab.IsKind(r.variablesErr, gitlab.KindForbidden) {
+	if !gone && r.variablesErr != nil && !outOfReach(r.variablesErr) {
 		return false, r.variablesErr
 	}
 	if err = r.checkOrigin(project, list.Tokens, gone); err != nil || gone {
@@ -209,7 +203,7 @@ func (r *refresh) readProjectAndTokens(ctx context.Context) (project gitlab.Proj
 	var projectErr, tokensErr error
 	var side sync.WaitGroup
 	side.Go(func() { list, tokensErr = r.gitlab.DeployTokens(ctx, projectID) })
-	if r.state.publicationScope() != "" {
+	if r.mayBePublished() {
 		side.Go(func() { r.variables, r.variablesErr = r.gitlab.Variables(ctx, projectID) })
 	}
 	project, projectErr = r.gitlab.ProjectOnce(ctx, fmt.Sprint(projectID), r.state.ProjectPath.ValueString())
