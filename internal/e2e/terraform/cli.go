@@ -32,8 +32,9 @@ type CLI struct {
 	Dir    string
 	folder string
 	env    []string
-	// serve starts the provider to attach to; nil if the CLI starts providers itself.
-	serve func(context.Context) (reattach string, stopped <-chan struct{}, err error)
+	// attached are the providers of this process, by their addresses; none if the CLI
+	// starts providers itself.
+	attached map[string]func() tfprotov6.ProviderServer
 }
 
 // Find returns the CLI: $TF_ACC_TERRAFORM_PATH, else terraform or tofu on PATH.
@@ -65,8 +66,18 @@ func New(path string, now func() time.Time, env ...string) (*CLI, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.serve = func(ctx context.Context) (string, <-chan struct{}, error) { return serve(ctx, now, environment(env)) }
+	c.Attach(provider.Address, func() tfprotov6.ProviderServer {
+		return provider.NewServer(provider.New("demo", provider.WithClock(now), provider.WithEnvironment(environment(env)))())
+	})
 	return c, nil
+}
+
+// Attach adds a provider that is served in this process, anew for each command.
+func (c *CLI) Attach(address string, server func() tfprotov6.ProviderServer) {
+	if c.attached == nil {
+		c.attached = map[string]func() tfprotov6.ProviderServer{}
+	}
+	c.attached[address] = server
 }
 
 func newCLI(path string, env []string) (*CLI, error) {
@@ -105,19 +116,19 @@ type Running struct {
 	release        func()
 }
 
-// Start starts one command, with a fresh provider. Whoever starts it waits for it.
+// Start starts one command, with fresh providers. Whoever starts it waits for it.
 func (c *CLI) Start(ctx context.Context, args ...string) (*Running, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	env := append(surroundings(), c.env...)
 	release := cancel
-	if c.serve != nil {
-		reattach, stopped, err := c.serve(ctx)
+	if len(c.attached) > 0 {
+		reattach, stopped, err := serveAll(ctx, c.attached)
+		release = func() { cancel(); stopped() }
 		if err != nil {
-			cancel()
+			release()
 			return nil, err
 		}
 		env = append(env, "TF_REATTACH_PROVIDERS="+reattach)
-		release = func() { cancel(); <-stopped }
 	}
 	r := &Running{cmd: exec.CommandContext(ctx, c.Path, args...), release: release} //nolint:gosec // the CLI that the user chose
 	r.cmd.Dir, r.cmd.Env, r.cmd.Stdout, r.cmd.Stderr = c.Dir, env, &r.stdout, &r.stderr
@@ -168,31 +179,49 @@ func (r *Running) Stderr() string { return r.stderr.String() }
 // ExitCode is the command's exit code, once it has ended; -1 if it was killed.
 func (r *Running) ExitCode() int { return r.cmd.ProcessState.ExitCode() }
 
-// serve starts the provider and returns what the CLI needs to attach to it.
-func serve(ctx context.Context, now func() time.Time, getenv func(string) string) (reattach string, stopped <-chan struct{}, err error) {
+// serveAll starts providers and returns what the CLI needs to attach to them. stopped waits
+// for their end, once the context has ended.
+func serveAll(ctx context.Context, servers map[string]func() tfprotov6.ProviderServer) (reattach string, stopped func(), err error) {
+	configs := map[string]any{}
+	var closed []<-chan struct{}
+	stopped = func() {
+		for _, end := range closed {
+			<-end
+		}
+	}
+	for address, server := range servers {
+		config, end, failure := serve(ctx, address, server())
+		if failure != nil {
+			return "", stopped, failure
+		}
+		closed = append(closed, end)
+		configs[address] = map[string]any{
+			"Protocol": string(config.Protocol), "ProtocolVersion": config.ProtocolVersion, "Pid": config.Pid, "Test": config.Test,
+			"Addr": map[string]string{"Network": config.Addr.Network(), "String": config.Addr.String()},
+		}
+	}
+	encoded, err := json.Marshal(configs)
+	return string(encoded), stopped, err
+}
+
+func serve(ctx context.Context, address string, server tfprotov6.ProviderServer) (*plugin.ReattachConfig, <-chan struct{}, error) {
 	attach := make(chan *plugin.ReattachConfig, 1)
 	closed := make(chan struct{})
 	failed := make(chan error, 1)
-	server := provider.NewServer(provider.New("demo", provider.WithClock(now), provider.WithEnvironment(getenv))())
 	go func() {
-		err := tf6server.Serve(provider.Address, func() tfprotov6.ProviderServer { return server },
+		failed <- tf6server.Serve(address, func() tfprotov6.ProviderServer { return server },
 			tf6server.WithDebug(ctx, attach, closed),
 			tf6server.WithGoPluginLogger(hclog.NewNullLogger()),
 			tf6server.WithoutLogStderrOverride(),
 		)
-		failed <- err
 	}()
 	select {
 	case config := <-attach:
-		encoded, err := json.Marshal(map[string]any{provider.Address: map[string]any{
-			"Protocol": string(config.Protocol), "ProtocolVersion": config.ProtocolVersion, "Pid": config.Pid, "Test": config.Test,
-			"Addr": map[string]string{"Network": config.Addr.Network(), "String": config.Addr.String()},
-		}})
-		return string(encoded), closed, err
+		return config, closed, nil
 	case err := <-failed:
-		return "", nil, fmt.Errorf("serve the provider: %w", err)
+		return nil, nil, fmt.Errorf("serve the provider %s: %w", address, err)
 	case <-ctx.Done():
-		return "", nil, ctx.Err()
+		return nil, nil, ctx.Err()
 	}
 }
 
