@@ -27,7 +27,7 @@ func (w *walk) act(ctx context.Context, r *rand.Rand) error {
 	if before.current() == nil {
 		choice = 0
 	}
-	d := newDisturbance(r, routesOf(before.current() == nil, choice == 17))
+	d := newDisturbance(r, routesOf(before.current() == nil, choice == 17), w.config.ciVariables || before.publishes())
 	switch choice {
 	case 6, 7, 8:
 		return w.applySavedPlan(ctx, r, d)
@@ -98,6 +98,9 @@ func (w *walk) forget(ctx context.Context, r *rand.Rand, before snapshot, d dist
 	imports := chance(r, 2)
 	if _, err := w.runCommand(ctx, command{args: []string{"state", "rm", address}, reads: true}); err != nil {
 		return err
+	}
+	for _, id := range append(before.current().retired(), before.current().TokenID) {
+		w.forgotten[id] = true
 	}
 	if err := w.abandonUnaccounted(); err != nil {
 		return err

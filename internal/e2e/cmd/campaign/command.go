@@ -145,8 +145,11 @@ func (w *walk) look() (snapshot, error) {
 		s.secret = newSecret(w.published[digest])
 	}
 	for _, t := range w.gitlab.Tokens(w.project) {
+		// GitLab accepts a token in the very instant of its expiry; nobody counts on that.
+		t.Active = t.Active && (t.ExpiresAt.IsZero() || s.now.Before(t.ExpiresAt))
 		s.tokens[t.ID], w.seen[t.ID] = t, t
 	}
+	s.variables = w.gitlab.Variables(w.project)
 	if s.secret != nil {
 		s.pulls = w.gitlab.CanPull(w.project, s.secret.username, s.secret.password)
 	}

@@ -17,6 +17,7 @@ type configuration struct {
 	permanent                             bool
 	round                                 int
 	createBeforeDestroy                   bool
+	ciVariables, overwrite                bool
 }
 
 // address is the access in the configuration.
@@ -47,6 +48,9 @@ func (c configuration) render(project string) string {
 	}
 	if c.round > 0 {
 		argument("rotate_when_changed", fmt.Sprintf(`{ round = "%d" }`, c.round))
+	}
+	if c.ciVariables {
+		argument("ci_variables", fmt.Sprintf("{ overwrite = %v }", c.overwrite))
 	}
 	b.WriteString(c.renderRotation())
 	if c.createBeforeDestroy {
@@ -79,7 +83,9 @@ func (c configuration) renderRotation() string {
 		days("expiration_days", c.expirationDays)
 		days("rotate_before_days", c.rotateBefore)
 	}
-	days("overlap_days", c.overlap)
+	if !c.ciVariables || c.noOverlap() {
+		days("overlap_days", c.overlap)
+	}
 	if b.Len() == 0 {
 		return ""
 	}
@@ -99,7 +105,7 @@ func (c configuration) noOverlap() bool { return c.overlap != nil && *c.overlap 
 
 // change changes one thing, and says what.
 func (c *configuration) change(r *rand.Rand) string {
-	switch r.IntN(16) {
+	switch r.IntN(20) {
 	case 0, 1:
 		return c.changeRotation(r)
 	case 2:
@@ -126,6 +132,12 @@ func (c *configuration) change(r *rand.Rand) string {
 	case 13:
 		c.onNotRequired = pick(r, "", "revoke", "keep")
 		return fmt.Sprintf("on_not_required %q", c.onNotRequired)
+	case 15, 16, 17:
+		c.ciVariables = !c.ciVariables
+		return fmt.Sprint("ci_variables ", c.ciVariables)
+	case 18:
+		c.overwrite = !c.overwrite
+		return fmt.Sprint("overwrite ", c.overwrite)
 	case 14:
 		c.byID = !c.byID
 		return fmt.Sprint("project by id: ", c.byID)

@@ -49,7 +49,10 @@ func (d disturbance) String() string {
 
 // newDisturbance disturbs half of the commands, at one of the routes or at the
 // numbered request.
-func newDisturbance(r *rand.Rand, routes []string) disturbance {
+func newDisturbance(r *rand.Rand, routes []string, publishes bool) disturbance {
+	if publishes && chance(r, 2) {
+		routes = []string{putVariable, putVariable, postVariable, deleteVariable, listVariables, readVariable}
+	}
 	switch r.IntN(10) {
 	case 0, 1, 2:
 		d := disturbance{faults: []gitlabtest.Fault{newFault(r, routes)}}
@@ -58,7 +61,7 @@ func newDisturbance(r *rand.Rand, routes []string) disturbance {
 		}
 		return d
 	case 3, 4:
-		return disturbance{kill: &kill{cli: chance(r, 2), at: 1 + r.IntN(9), after: chance(r, 2)}}
+		return disturbance{kill: &kill{cli: chance(r, 2), at: 1 + r.IntN(12), after: chance(r, 2)}}
 	}
 	return disturbance{}
 }
@@ -83,6 +86,12 @@ const (
 	deleteToken = "DELETE /projects/:id/deploy_tokens/:token_id"
 	listTokens  = "GET /projects/:id/deploy_tokens"
 	verifyPull  = "GET /jwt/auth"
+
+	listVariables  = "GET /projects/:id/variables"
+	readVariable   = "GET /projects/:id/variables/:key"
+	postVariable   = "POST /projects/:id/variables"
+	putVariable    = "PUT /projects/:id/variables/:key"
+	deleteVariable = "DELETE /projects/:id/variables/:key"
 )
 
 // newFault makes an answer that is wrong. A 403 in GitLab's own shape comes only

@@ -2,9 +2,10 @@
 
 // Command campaign looks for broken promises: it takes random walks through a real
 // CLI with the real provider, against the GitLab stand-in. A walk changes the
-// configuration and GitLab's facts, moves the clock, kills tokens and processes, and
-// breaks requests. After each command it checks what the provider promises; see
-// secret.go, tokens.go and output.go.
+// configuration and GitLab's facts, moves the clock, kills tokens and processes, breaks
+// requests, runs deploy jobs, and writes into CI/CD variables as others do. After each
+// command it checks what the provider promises; see secret.go, tokens.go, published.go and
+// output.go.
 //
 //	make campaign                               2 minutes with a random seed
 //	make campaign CAMPAIGN='-seed 7 -minutes 10'

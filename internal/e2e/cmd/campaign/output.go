@@ -30,7 +30,7 @@ func (w *walk) checkOutput(r result) error {
 			return broken(promiseErrors, "the output says %q", crash)
 		}
 	}
-	undisturbed := !r.disturbance.any() && !r.stale && !r.mayFail
+	undisturbed := !r.disturbance.any() && !r.stale && !r.mayFail && !w.publicationRefused(r)
 	switch {
 	case r.failed && undisturbed:
 		return broken(promiseErrors+", and not at all undisturbed", "it failed without a fault: %s", firstError(r.stderr))

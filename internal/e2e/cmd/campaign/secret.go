@@ -84,6 +84,8 @@ func (w *walk) excuseEmpty(r result) string {
 		return "GitLab does not show an imported token's secret, and no new one is required (3.4)"
 	case old.windDownOver(r.before.now):
 		return "the announced wind-down was over (3.4)"
+	case r.stale && !r.before.held(r.before.secretToken()):
+		return "the state that knew the token in the Secret was lost, and GitLab was not asked (3.5)"
 	case old.Token == "":
 		// The end of its wind-down, or its withdrawal, was an earlier command, after
 		// which the CLI did not come to the Secret.

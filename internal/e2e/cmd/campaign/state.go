@@ -37,6 +37,18 @@ type object struct {
 		RevokeAt time.Time `json:"revoke_at"`
 	} `json:"retired_tokens"`
 	Unmanaged []int64 `json:"unmanaged_token_ids"`
+
+	CIVariables map[string]any `json:"ci_variables"`
+	CIStatus    string         `json:"ci_status"`
+	PublishedAt *time.Time     `json:"published_at"`
+	// Behind is nil if nobody has asked.
+	Behind *[]behindState `json:"environments_behind"`
+}
+
+// behindState is one of environments_behind.
+type behindState struct {
+	Name  string `json:"name"`
+	Holds string `json:"holds"`
 }
 
 // holds reports whether the object counts the token among its own.
@@ -87,6 +99,8 @@ type snapshot struct {
 	secret *secret
 	pulls  bool
 	tokens map[int64]gitlabtest.Token
+	// variables are the project's CI/CD variables.
+	variables []gitlabtest.Variable
 }
 
 // current is the object that is not to be destroyed; nil if there is none.
@@ -121,8 +135,14 @@ func (s snapshot) describe() string {
 	add := func(format string, args ...any) { _, _ = fmt.Fprintf(&text, format, args...) }
 	add("at %s", s.now.Format(time.DateTime))
 	for _, o := range s.objects {
-		add("; token %d of %q, retired %v, unmanaged %v, required %v (%s), tainted %v, deposed %v",
-			o.TokenID, o.Username, o.retired(), o.Unmanaged, o.Required, o.Reason, o.Tainted, o.Deposed)
+		add("; token %d of %q, retired %v, unmanaged %v, required %v (%s), tainted %v, deposed %v, ci_status %q",
+			o.TokenID, o.Username, o.retired(), o.Unmanaged, o.Required, o.Reason, o.Tainted, o.Deposed, o.CIStatus)
+		if o.PublishedAt != nil {
+			add(", published at %s", o.PublishedAt.Format(time.DateTime))
+		}
+		if o.Behind != nil {
+			add(", behind %v", *o.Behind)
+		}
 	}
 	add("; alive in GitLab:")
 	for _, id := range sortedIDs(s.tokens) {
@@ -130,7 +150,14 @@ func (s snapshot) describe() string {
 			add(" %d(%s)", id, s.tokens[id].Username)
 		}
 	}
-	add("; the Secret has token %d and pulls: %v", s.secretToken(), s.pulls)
+	add("; the Secret has token %d and pulls: %v; variables:", s.secretToken(), s.pulls)
+	for _, v := range s.variables {
+		if id := s.tokenOf(v.Value); id != 0 {
+			add(" %s(%s)=token %d", v.Key, v.Scope, id)
+		} else {
+			add(" %s(%s)=somebody's %v", v.Key, v.Scope, strings.Contains(v.Value, theirMark))
+		}
+	}
 	return text.String()
 }
 

@@ -21,6 +21,7 @@ const (
 func (w *walk) check(r result) error {
 	for _, promise := range []func(result) error{
 		w.checkOutput, w.checkEnds, w.checkStops, w.checkMinted, w.checkAccounted, w.checkSecret, w.checkPublishFirst, w.checkPublished,
+		w.checkJobSecrets, w.checkVariables,
 	} {
 		if err := promise(r); err != nil {
 			return err
@@ -58,6 +59,8 @@ func (w *walk) mayEnd(r result, id int64) bool {
 	case old.due(id, r.before.now):
 		// A copy of this state may have published an orphan (3.4): it ends by itself.
 		return !w.orphans[id] || r.before.tokens[id].ExpiresAt.IsZero()
+	case w.config.noOverlap() && old.holds(id) && (w.config.ciVariables || old.PublishedAt != nil):
+		return true // overlap_days = 0 makes all retired tokens due (10)
 	case old.TokenID == id:
 		return old.windDownOver(r.before.now) || w.config.noOverlap()
 	}
@@ -145,7 +148,9 @@ func (w *walk) markOrphan(s snapshot, id int64) {
 func (w *walk) mayBeAbandoned(r result, id int64) bool {
 	old := r.before.current()
 	if _, known := r.before.tokens[id]; !known {
-		creating := old == nil || r.replacing()
+		// An import has noted a username, which the CLI forgets when the provider dies. The next
+		// plan lists the token as unmanaged, by its name.
+		creating := old == nil || r.replacing() || old.Username == ""
 		return creating && r.killed != ""
 	}
 	switch {
@@ -161,7 +166,7 @@ func (w *walk) mayBeAbandoned(r result, id int64) bool {
 func (w *walk) checkPublished(r result) error {
 	for _, o := range r.after.objects {
 		id := o.TokenID
-		if o.Token == "" || r.after.active(id) || w.ended(r.after, id) {
+		if o.Token == "" || r.after.active(id) || w.ended(r.before, id) || w.ended(r.after, id) {
 			continue
 		}
 		// The state could not be told of the end: the answer to the DELETE got lost, or

@@ -48,6 +48,11 @@ type walk struct {
 	abandoned map[int64]bool
 	// orphans are tokens that carried the state's username when the state did not hold them.
 	orphans map[int64]bool
+	// forgotten are tokens of objects that the user has taken out of the state.
+	forgotten map[int64]bool
+	// leftInVariables are tokens in variables that could not be removed, as CI/CD was off, and in
+	// those of which the state could not be told.
+	leftInVariables map[int64]bool
 }
 
 func newWalk(c *campaign, seed uint64) (*walk, error) {
@@ -59,7 +64,9 @@ func newWalk(c *campaign, seed uint64) (*walk, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &walk{world: world, campaign: c, seed: seed, published: map[string]string{}, seen: map[int64]gitlabtest.Token{}, abandoned: map[int64]bool{}, orphans: map[int64]bool{}}
+	w := &walk{world: world, campaign: c, seed: seed, published: map[string]string{}, seen: map[int64]gitlabtest.Token{}, abandoned: map[int64]bool{}, orphans: map[int64]bool{},
+		forgotten: map[int64]bool{}, leftInVariables: map[int64]bool{},
+	}
 	w.killer = newKiller(w.gitlab)
 	token := w.gitlab.CreateAccessToken(w.gitlab.GroupMember(w.group, gitlabtest.Maintainer), "api")
 	w.cli, err = terraform.NewInstalled(c.cli, c.configFile,
@@ -110,6 +117,9 @@ func (w *walk) takeStep(ctx context.Context, r *rand.Rand) error {
 		}
 	}
 	changes, rotates, wanted, mode := chance(r, 3), chance(r, 3), chance(r, 3), pick(r, "", "always")
+	if publishes := chance(r, 2); w.step == 1 {
+		w.config.ciVariables = publishes
+	}
 	if w.step > 1 && changes {
 		w.say("configuration: %s", w.config.change(r))
 	}
@@ -163,6 +173,9 @@ func (w *walk) converge(ctx context.Context) error {
 	if err := w.writeConfig(); err != nil { // the path is the project's own again
 		return err
 	}
+	if err := w.makeWay(); err != nil {
+		return err
+	}
 	for range 2 {
 		if _, err := w.runCommand(ctx, w.apply(disturbance{})); err != nil {
 			return err
@@ -181,7 +194,26 @@ func (w *walk) converge(ctx context.Context) error {
 	if res.code != 0 {
 		return broken("5 convergence: undisturbed applies end in an empty plan", "the plan is not empty after three of them")
 	}
-	return w.checkSettled(res.after)
+	if err := w.checkSettled(res.after); err != nil {
+		return err
+	}
+	return w.checkPublication(res.after)
+}
+
+// makeWay lets people do what errors of the provider ask for.
+func (w *walk) makeWay() error {
+	state, err := w.look()
+	if err != nil {
+		return err
+	}
+	if w.config.ciVariables || state.publishes() {
+		w.setCI(true)
+		current := state.current()
+		begins := !current.publishes() || current.Tainted || !w.config.ciVariables
+		w.cleanUp(begins && !w.config.overwrite)
+		w.say("CI/CD is on, and variables that are in the way are removed")
+	}
+	return nil
 }
 
 // checkSettled is what holds when nothing is left to do.
@@ -242,6 +274,8 @@ func (w *walk) abandonUnaccounted() error {
 	if err != nil {
 		return err
 	}
+	password, _ := s.variable(access.PasswordVariable, access.DefaultScope)
+	w.leftInVariables[s.tokenOf(password.Value)] = true
 	for id, t := range s.tokens {
 		switch {
 		case !t.Active || w.others[id]:

@@ -27,6 +27,19 @@ type world struct {
 	// dead are tokens whose end is no secret: killed by hand, or ended by a command
 	// that could not say so.
 	dead map[int64]bool
+
+	// noCI: CI/CD is off for the project.
+	noCI bool
+	// late are deploy jobs that were taken and have not done their work.
+	late []*gitlabtest.Job
+	// written is what deploy jobs have left in the cluster, by environment.
+	written map[string]jobSecret
+	// deployed are the environments that were ever deployed with success: something runs there.
+	deployed map[string]bool
+	// givenOut are the passwords that jobs could get from the variables.
+	givenOut []string
+	// values counts what others have written into variables.
+	values int
 }
 
 func newWorld(clockFile string) (*world, error) {
@@ -36,10 +49,12 @@ func newWorld(clockFile string) (*world, error) {
 	}
 	w := &world{
 		gitlab: gitlab, clockFile: clockFile, path: "acme/shop", level: "enabled", registry: true,
-		others: map[int64]bool{}, dead: map[int64]bool{},
+		others: map[int64]bool{}, dead: map[int64]bool{}, written: map[string]jobSecret{},
+		deployed: map[string]bool{},
 	}
 	w.group = gitlab.CreateGroup("acme", gitlabtest.GroupOptions{AutoDevOps: gitlabtest.True})
 	w.project = gitlab.CreateProject(w.path, gitlabtest.ProjectOptions{})
+	gitlab.SetVariable(w.project, gitlabtest.Variable{Key: otherKey, Value: w.theirValue()})
 	return w, w.pass(0)
 }
 
@@ -60,11 +75,13 @@ func (w *world) serves() bool { return w.registry && w.level != "disabled" }
 // move lets something happen outside of the CLI, and says what. Tokens that come of
 // it are somebody else's.
 func (w *world) move(r *rand.Rand, state snapshot) (what string, err error) {
-	switch r.IntN(5) {
+	switch r.IntN(8) {
 	case 0, 1:
 		what, err = w.moveClock(r, state)
 	case 2, 3:
 		what = w.changeFacts(r)
+	case 4, 5, 6:
+		what, err = w.moveJobs(r)
 	default:
 		what = w.meddle(r, state)
 	}
