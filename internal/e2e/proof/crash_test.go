@@ -364,7 +364,11 @@ func (s *stack) accountedFor(a app) {
 type accessInState struct {
 	TokenID   int64   `json:"token_id"`
 	Unmanaged []int64 `json:"unmanaged_token_ids"`
-	Retired   []struct {
+	Behind    []struct {
+		Name  string `json:"name"`
+		Holds string `json:"holds"`
+	} `json:"environments_behind"`
+	Retired []struct {
 		TokenID   int64  `json:"token_id"`
 		RevokeAt  string `json:"revoke_at"`
 		ExpiresAt string `json:"expires_at"`

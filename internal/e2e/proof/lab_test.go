@@ -86,7 +86,12 @@ func (l *lab) must(err error) {
 // passDays moves the time of GitLab and provider.
 func (l *lab) passDays(days int) {
 	l.Helper()
-	l.gitlab.Clock.AdvanceDays(days)
+	l.pass(time.Duration(days) * 24 * time.Hour)
+}
+
+func (l *lab) pass(d time.Duration) {
+	l.Helper()
+	l.gitlab.Clock.Advance(d)
 	// Renamed into place: somebody may be reading it.
 	l.must(os.WriteFile(l.clock+".new", []byte(l.gitlab.Clock.Now().Format(time.RFC3339Nano)), 0o600))
 	l.must(os.Rename(l.clock+".new", l.clock))
@@ -329,6 +334,13 @@ func (s *stack) apply() string {
 
 func (s *stack) tryApply(args ...string) (string, error) {
 	return s.cli.Run(s.ctx, append([]string{"apply", "-auto-approve", "-input=false", "-no-color"}, args...)...)
+}
+
+// refresh writes what GitLab says into the state.
+func (s *stack) refresh() {
+	s.Helper()
+	_, err := s.tryApply("-refresh-only")
+	s.must(err)
 }
 
 func (s *stack) destroy() {

@@ -30,6 +30,8 @@ var house struct {
 	pods bool
 	app  v1.Image
 	cli  string
+	// kubectl is what deploy jobs use.
+	kubectl, kubectlCache string
 	// released installs the provider as it is released, clocked one that reads its time from a file.
 	released, clocked string
 }
@@ -73,6 +75,7 @@ func open(folder string) (closeHouse func(), err error) {
 	if house.cli, err = terraform.Find(); err != nil {
 		return closeHouse, err
 	}
+	house.kubectl, house.kubectlCache = os.Getenv("E2E_KUBECTL"), filepath.Join(folder, "kubectl")
 	if err = install(ctx, folder); err != nil {
 		return closeHouse, err
 	}
