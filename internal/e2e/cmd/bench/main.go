@@ -46,7 +46,8 @@ provider "autodevops" {
 
 resource "autodevops_registry_access" "app" {
   count   = {{.Count}}
-  project = "{{.Path}}"
+  project = "{{.Path}}"{{if .Variables}}
+  ci_variables = {}{{end}}
 }
 `
 
@@ -77,9 +78,12 @@ type candidate struct {
 	process string
 	// echo: what ours has made is planned by a provider that answers each call with what
 	// it was given.
-	echo    bool
-	limits  gitlabtest.Limits
-	latency time.Duration
+	echo bool
+	// variables: the credentials are published in CI/CD variables, and one environment of each
+	// project was deployed; before the publication if it is behind, so that each plan asks.
+	variables, behind bool
+	limits            gitlabtest.Limits
+	latency           time.Duration
 }
 
 func main() {
@@ -113,6 +117,11 @@ func run(sizes, only string, limits bool, binary, source, version, config string
 		{name: "autodevops", config: ours, prefetch: "[]", process: process},
 		{name: "autodevops, prefetch, 50 ms", config: ours, prefetch: `["acme"]`, process: process, latency: 50 * time.Millisecond},
 		{name: "autodevops, 50 ms", config: ours, prefetch: "[]", process: process, latency: 50 * time.Millisecond},
+		{name: "autodevops, ci_variables, prefetch", config: ours, prefetch: `["acme"]`, process: process, variables: true},
+		{name: "autodevops, ci_variables", config: ours, prefetch: "[]", process: process, variables: true},
+		{name: "autodevops, ci_variables, prefetch, 50 ms", config: ours, prefetch: `["acme"]`, process: process, variables: true, latency: 50 * time.Millisecond},
+		{name: "autodevops, ci_variables, 50 ms", config: ours, prefetch: "[]", process: process, variables: true, latency: 50 * time.Millisecond},
+		{name: "autodevops, ci_variables, behind, 50 ms", config: ours, prefetch: "[]", process: process, variables: true, behind: true, latency: 50 * time.Millisecond},
 		{name: "coverage", config: coverage, process: process},
 		{name: "coverage, 50 ms", config: coverage, process: process, latency: 50 * time.Millisecond},
 	}
@@ -133,6 +142,8 @@ func run(sizes, only string, limits bool, binary, source, version, config string
 	if limits {
 		candidates = append(candidates,
 			candidate{name: "autodevops, prefetch, limits", config: ours, prefetch: `["acme"]`, process: process, limits: gitlabtest.GitLabCom()},
+			candidate{name: "autodevops, ci_variables, prefetch, limits", config: ours, prefetch: `["acme"]`, process: process, variables: true, limits: gitlabtest.GitLabCom()},
+			candidate{name: "autodevops, ci_variables, behind, prefetch, limits", config: ours, prefetch: `["acme"]`, process: process, variables: true, behind: true, limits: gitlabtest.GitLabCom()},
 			candidate{name: "coverage, limits", config: coverage, process: process, limits: gitlabtest.GitLabCom()},
 			candidate{name: "autodevops, limits", config: ours, prefetch: "[]", process: process, limits: gitlabtest.GitLabCom()})
 	}
@@ -226,7 +237,8 @@ func measureAll(ctx context.Context, s setup, n int, candidates []candidate) err
 			m.wall.Seconds(), m.wall.Seconds()/baseline.Seconds(), m.cpu.Milliseconds(), float64(m.cpu.Microseconds())/1000/float64(n), m.all.Seconds(), ratio, m.rss>>20)
 		_ = table.Flush()
 	}
-	fmt.Println("\nbudgets: 2 requests per resource (1.02 with prefetch), 1.5 × the CPU of the echo, 80 MB")
+	fmt.Println("\nbudgets: 2 requests per resource (1.02 with prefetch), one more with ci_variables, two or three more while an environment is behind;\n" +
+		"1.5 × the CPU of the echo, 80 MB")
 	return nil
 }
 
@@ -248,8 +260,9 @@ func measure(ctx context.Context, s setup, n int, c candidate) (measurement, err
 	}
 	defer gitlab.Close()
 	group := gitlab.CreateGroup("acme", gitlabtest.GroupOptions{AutoDevOps: gitlabtest.True})
-	for i := range n {
-		gitlab.CreateProject(fmt.Sprintf("acme/app-%d", i), gitlabtest.ProjectOptions{})
+	deployAll := populate(gitlab, group, n)
+	if c.behind {
+		deployAll()
 	}
 	token := gitlab.CreateAccessToken(gitlab.GroupMember(group, gitlabtest.Maintainer), "api")
 	cli, err := terraform.NewInstalled(s.cli, s.configFile, "GITLAB_BASE_URL="+gitlab.URL, "GITLAB_TOKEN="+token)
@@ -262,14 +275,23 @@ func measure(ctx context.Context, s setup, n int, c candidate) (measurement, err
 	if err != nil {
 		return measurement{}, err
 	}
-	if err = parsed.Execute(&config, map[string]any{"Count": n, "Path": "acme/app-${count.index}", "Prefetch": c.prefetch}); err != nil {
+	if err = parsed.Execute(&config, map[string]any{"Count": n, "Path": "acme/app-${count.index}", "Prefetch": c.prefetch, "Variables": c.variables}); err != nil {
 		return measurement{}, err
 	}
 	if err = cli.Write(config.String()); err != nil {
 		return measurement{}, err
 	}
-	for _, command := range [][]string{{"init", "-input=false"}, {"apply", "-auto-approve", "-input=false"}} {
+	apply := []string{"apply", "-auto-approve", "-input=false"}
+	for _, command := range [][]string{{"init", "-input=false"}, apply} {
 		if _, err = cli.Run(ctx, command...); err != nil {
+			return measurement{}, err
+		}
+	}
+	if c.variables && !c.behind {
+		// The answer to the next apply has no environment behind, so that it is the last one.
+		clock.Advance(2 * time.Minute)
+		deployAll()
+		if _, err = cli.Run(ctx, apply...); err != nil {
 			return measurement{}, err
 		}
 	}
@@ -311,6 +333,19 @@ func measure(ctx context.Context, s setup, n int, c candidate) (measurement, err
 		}
 	}
 	return m, nil
+}
+
+// populate makes n projects, and returns what deploys each of them.
+func populate(gitlab *gitlabtest.Server, group *gitlabtest.Group, n int) (deployAll func()) {
+	projects := make([]*gitlabtest.Project, 0, n)
+	for i := range n {
+		projects = append(projects, gitlab.CreateProject(fmt.Sprintf("%s/app-%d", group.Path, i), gitlabtest.ProjectOptions{}))
+	}
+	return func() {
+		for _, p := range projects {
+			gitlab.Deploy(p, "production")
+		}
+	}
 }
 
 // takeOver gives another CLI the configuration and the state.
