@@ -36,7 +36,7 @@ func TestPublication_deployedDuringDrift(t *testing.T) {
 
 func TestPublication_outOfScope(t *testing.T) {
 	d := newDriver(t)
-	args := inScope("production")
+	args := inProduction()
 	d.mustApply(args)
 	d.gitlab.Clock.Advance(5 * time.Minute)
 	d.gitlab.Deploy(d.project, "staging")
@@ -112,7 +112,7 @@ func TestPublication_beforeOurs(t *testing.T) {
 	d.gitlab.SetVariable(d.project, gitlabtest.Variable{Key: passwordKey, Value: own.Secret})
 	d.gitlab.Deploy(d.project, "production")
 	d.gitlab.Clock.Advance(5 * time.Minute)
-	d.mustApply(inScope("production"))
+	d.mustApply(inProduction())
 	d.refresh()
 	if got := d.behind(); got != "production unknown" {
 		t.Errorf("behind %q, pulls: %v", got, d.gitlab.ClusterPulls(d.project, "production"))
@@ -249,9 +249,9 @@ func TestPublication_deployedAfterWithdrawalOfScope(t *testing.T) {
 	d.gitlab.Clock.Advance(3 * time.Minute)
 	d.gitlab.Deploy(d.project, "review/x")
 	d.mustBeSettled(variables())
-	d.mustApply(inScope("production"))
+	d.mustApply(inProduction())
 	d.gitlab.Clock.Advance(3 * time.Minute)
-	d.mustBeSettled(inScope("production"))
+	d.mustBeSettled(inProduction())
 	d.gitlab.Deploy(d.project, "review/x")
-	d.mustBeSettled(inScope("production"))
+	d.mustBeSettled(inProduction())
 }

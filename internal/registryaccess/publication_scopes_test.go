@@ -10,21 +10,20 @@ import (
 	"github.com/autodevops/terraform-provider-autodevops/internal/gitlabtest"
 )
 
-func inScope(scope string, more ...arguments) arguments {
-	a := variables(more...)
-	a["ci_variables"] = arguments{"environment_scope": scope}
-	return a
+// inProduction publishes only for the jobs of production.
+func inProduction() arguments {
+	return arguments{"ci_variables": arguments{"environment_scope": "production"}}
 }
 
 func TestPublication_uncertainScopeChange(t *testing.T) {
 	d := newDriver(t)
 	d.mustApply(variables())
 	d.gitlab.Inject(gitlabtest.Fault{Match: postVariable, Status: 502, Times: gitlabtest.Always})
-	d.runApply(inScope("production"))
+	d.runApply(inProduction())
 	d.gitlab.ClearFaults()
-	d.mustApply(inScope("production"))
+	d.mustApply(inProduction())
 	d.mustBePublished("production")
-	d.mustBeSettled(inScope("production"))
+	d.mustBeSettled(inProduction())
 	if _, left := d.variable(passwordKey, "*"); left {
 		t.Error("our pair of the old scope is left behind, and nothing says so")
 	}
@@ -42,7 +41,7 @@ func TestPublication_rotateAndScopeDeleteFails(t *testing.T) {
 			d.mustApply(variables())
 			d.gitlab.Clock.AdvanceDays(200)
 			d.gitlab.Inject(gitlabtest.Fault{Match: deleteVariable, Status: 403, Body: `{"message":"403 Forbidden"}`, Times: gitlabtest.Always})
-			ok := d.runApply(inScope("production"))
+			ok := d.runApply(inProduction())
 			if !ok {
 				t.Error("S1: minted, proven, published, and then an error")
 			}
@@ -52,13 +51,13 @@ func TestPublication_rotateAndScopeDeleteFails(t *testing.T) {
 				}
 			}
 			d.gitlab.ClearFaults()
-			d.mustApply(inScope("production"))
+			d.mustApply(inProduction())
 			for _, token := range d.gitlab.ActiveTokens(d.project) {
 				if !strings.Contains(d.stateText(), fmt.Sprint(token.ID)) {
 					t.Errorf("after next apply: token %d lives unknown: %s", token.ID, d.stateText())
 				}
 			}
-			d.mustBeSettled(inScope("production"))
+			d.mustBeSettled(inProduction())
 		})
 	}
 }
@@ -116,10 +115,10 @@ func TestPublication_hold(t *testing.T) {
 		d := newDriver(t)
 		d.mustApply(variables())
 		d.gitlab.SetRegistryEnabled(false)
-		d.runApply(inScope("production"))
+		d.runApply(inProduction())
 		d.gitlab.SetRegistryEnabled(true)
-		d.mustApply(inScope("production"))
-		d.mustBeSettled(inScope("production"))
+		d.mustApply(inProduction())
+		d.mustBeSettled(inProduction())
 		if _, left := d.variable(passwordKey, "*"); left {
 			t.Error("our pair of the old scope is left behind")
 		}
@@ -134,9 +133,9 @@ func TestPublication_sealedWindDown(t *testing.T) {
 		d.gitlab.SetGroupAutoDevOps(d.group, gitlabtest.False)
 		d.mustApply(nil)
 		d.gitlab.SetVariable(d.project, gitlabtest.Variable{Key: passwordKey, Value: "their-own-password", Description: "theirs"})
-		ok := d.runApply(variables())
+		d.runApply(variables())
 		d.gitlab.SetGroupAutoDevOps(d.group, gitlabtest.True)
-		ok = d.runApply(variables())
+		ok := d.runApply(variables())
 		if v, _ := d.variable(passwordKey, "*"); v.Value != "their-own-password" {
 			t.Errorf("somebody's variable was overwritten without overwrite (%v): %v", ok, describe(d.last))
 		}
@@ -147,11 +146,11 @@ func TestPublication_sealedWindDown(t *testing.T) {
 		d.mustApply(variables())
 		d.gitlab.SetGroupAutoDevOps(d.group, gitlabtest.False)
 		d.mustApply(variables())
-		d.mustApply(inScope("production"))
+		d.mustApply(inProduction())
 		if n := len(d.gitlab.Variables(d.project)); n == 0 {
 			t.Error("the rows are gone during the wind-down, and nothing is published")
 		}
-		d.mustBeSettled(inScope("production"))
+		d.mustBeSettled(inProduction())
 	})
 }
 
@@ -309,12 +308,12 @@ func TestPublication_unknown(t *testing.T) {
 	d.mustBePublished("*")
 	d.mustBeSettled(variables())
 	p = d.planChange(arguments{"ci_variables": tftypes.NewValue(typ, tftypes.UnknownValue)})
-	p.config = d.configuration(inScope("production"))
+	p.config = d.configuration(inProduction())
 	if !d.apply(p) {
 		t.Fatal(describe(d.last))
 	}
 	d.mustBePublished("production")
-	d.mustBeSettled(inScope("production"))
+	d.mustBeSettled(inProduction())
 	p = d.planChange(arguments{"ci_variables": tftypes.NewValue(typ, tftypes.UnknownValue)})
 	p.config = d.configuration(nil)
 	if !d.apply(p) {

@@ -21,7 +21,7 @@ func TestPublication_removedWhileOff(t *testing.T) {
 
 func TestPublication_widenScope(t *testing.T) {
 	d := newDriver(t)
-	d.mustApply(inScope("production"))
+	d.mustApply(inProduction())
 	if !d.runApply(variables()) {
 		t.Error(describe(d.last))
 	}
@@ -178,7 +178,7 @@ func TestPublication_scopeChangeRefusedAndUndone(t *testing.T) {
 	d := newDriver(t)
 	d.mustApply(variables())
 	d.gitlab.Inject(gitlabtest.Fault{Match: deleteVariable, Status: 500, Times: gitlabtest.Always})
-	d.runApply(inScope("production"))
+	d.runApply(inProduction())
 	d.gitlab.ClearFaults()
 	d.mustApply(variables())
 	d.refresh()
@@ -259,7 +259,7 @@ func TestPublication_uncertainThenDestroy(t *testing.T) {
 
 func TestPublication_replaceWidensScope(t *testing.T) {
 	d := newDriver(t)
-	d.mustApply(inScope("production"))
+	d.mustApply(inProduction())
 	d.load()
 	if !d.runApply(variables()) {
 		t.Error(describe(d.last))
