@@ -120,7 +120,13 @@ func (s *Server) pageOfProjects(x *exchange, q projectQuery, in func(*Project) b
 	for _, p := range found {
 		entities = append(entities, s.projectEntity(p, x.user, is(q.simple)))
 	}
-	s.page(x, entities)
+	switch ofAll := x.route.pattern == "/projects"; {
+	case ofAll && x.byKeyset():
+		s.keysetOfProjects(x, q, found, entities)
+	case ofAll && x.beyondOffsets("Project"):
+	default:
+		s.page(x, entities)
+	}
 }
 
 func (s *Server) listProjects(x *exchange) {
@@ -192,5 +198,11 @@ func (s *Server) listGroups(x *exchange) {
 	for _, g := range found {
 		entities = append(entities, s.groupEntity(g))
 	}
-	s.page(x, entities)
+	switch {
+	case x.byKeyset():
+		s.keysetOfGroups(x, orderBy+" "+sort, found, entities)
+	case x.beyondOffsets("Group"):
+	default:
+		s.page(x, entities)
+	}
 }

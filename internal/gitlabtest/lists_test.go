@@ -169,3 +169,42 @@ func TestMoved_locationIsOfTheRequest(t *testing.T) {
 		t.Errorf("%d to %s, want %s", got.status, got.header.Get("Location"), want)
 	}
 }
+
+func TestKeyset(t *testing.T) {
+	t.Parallel()
+	s := newListStage(t)
+	s.g.SetExternalURL(s.g.URL)
+	// pages follows the links to the next page until there is none.
+	pages := func(query string) (sizes []int) {
+		for target := s.g.URL + "/api/v4" + query; target != ""; {
+			got := get(t, target, s.token)
+			if got.status != http.StatusOK || got.header.Get("X-Page") != "" {
+				t.Fatalf("%s: %d %v", target, got.status, got.header)
+			}
+			sizes = append(sizes, len(rowsOf(t, got)))
+			_, target, _ = strings.Cut(got.header.Get("Link"), "<")
+			target, _, _ = strings.Cut(target, ">")
+		}
+		return sizes
+	}
+	// The last page of projects has a link as well, to an empty one.
+	for query, want := range map[string][]int{
+		"/projects?pagination=keyset&order_by=id&per_page=3":          {3, 1, 0},
+		"/projects?pagination=keyset&order_by=id&sort=asc&per_page=4": {4, 0},
+		"/groups?pagination=keyset&order_by=name&sort=asc&per_page=2": {2, 1},
+		"/groups?pagination=keyset&per_page=3":                        {3},
+	} {
+		if got := pages(query); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", query, got, want)
+		}
+	}
+	const unavailable = `{"error":"Keyset pagination is not yet available for this type of request"}`
+	s.want("no order", s.askAPI("GET", "/projects?pagination=keyset", ""), 405, unavailable)
+	s.want("another order", s.askAPI("GET", "/groups?pagination=keyset&order_by=path", ""), 405, unavailable)
+	s.want("too far out", s.askAPI("GET", "/projects?page=501&per_page=100", ""), 405, "Remaining records can be retrieved using keyset pagination.")
+	s.want("as far as it goes", s.askAPI("GET", "/projects?page=500&per_page=100", ""), 200, "[]")
+	without := s.askAPI("GET", "/groups/acme/projects?pagination=keyset&per_page=1", "")
+	if without.header.Get("X-Total") != "2" || !strings.Contains(without.header.Get("Link"), "?id=acme&") {
+		t.Errorf("a list without keys: %v", without.header)
+	}
+}

@@ -36,10 +36,7 @@ func (s *Server) page(x *exchange, all []any) {
 	h.Set("X-Next-Page", "")
 	h.Set("X-Prev-Page", "")
 	link := func(rel string, page int) string {
-		query := x.request.URL.Query()
-		query.Set("page", fmt.Sprint(page))
-		query.Set("per_page", fmt.Sprint(perPage))
-		return fmt.Sprintf("<%s%s?%s>; rel=%q", s.options.externalURL, x.request.URL.EscapedPath(), query.Encode(), rel)
+		return s.linkTo(x, rel, map[string]string{"page": fmt.Sprint(page)})
 	}
 	var links []string
 	if number > 1 {

@@ -58,16 +58,17 @@ func main() {
 	address := flag.String("listen", "127.0.0.1:0", "loopback address to listen on")
 	file := flag.String("world", "", "file with the world as JSON; - for standard input")
 	registry := flag.String("registry", "registry.gitlab.example.com", "host[:port] of the container registry")
+	external := flag.String("url", "https://gitlab.example.com", "URL that GitLab believes it has, which is in its links; self for the one that it listens on")
 	lifetime := flag.Duration("for", time.Hour, "stop after this time")
 	flag.Parse()
 
-	if err := run(*address, *file, *registry, *lifetime); err != nil {
+	if err := run(*address, *file, *registry, *external, *lifetime); err != nil {
 		fmt.Fprintln(os.Stderr, "gitlab-stand-in:", err)
 		os.Exit(1)
 	}
 }
 
-func run(address, file, registry string, lifetime time.Duration) error {
+func run(address, file, registry, external string, lifetime time.Duration) error {
 	w, err := read(file)
 	if err != nil {
 		return err
@@ -82,6 +83,10 @@ func run(address, file, registry string, lifetime time.Duration) error {
 	}
 	defer server.Close()
 
+	if external == "self" {
+		external = server.URL
+	}
+	server.SetExternalURL(external)
 	if w.Version != "" {
 		server.SetVersion(w.Version)
 	}
