@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -67,7 +66,7 @@ func (s *Server) keysetOfProjects(x *exchange, q projectQuery, found []*Project,
 		}
 		x.Header().Set("Link", s.linkTo(x, "next", map[string]string{bound: fmt.Sprint(found[size-1].ID)}))
 	}
-	x.json(http.StatusOK, slices.Concat([]any{}, entities[:size]))
+	x.json(http.StatusOK, append([]any{}, entities[:size]...))
 }
 
 // groupCursor is the last group of a page.
@@ -101,7 +100,7 @@ func (s *Server) keysetOfGroups(x *exchange, order string, found []*Group, entit
 		raw, _ := json.Marshal(groupCursor{lastPart(found[to-1].Path), fmt.Sprint(found[to-1].ID), "n"})
 		x.Header().Set("Link", s.linkTo(x, "next", map[string]string{"cursor": base64.URLEncoding.EncodeToString(raw)}))
 	}
-	x.json(http.StatusOK, slices.Concat([]any{}, entities[from:to]))
+	x.json(http.StatusOK, append([]any{}, entities[from:to]...))
 }
 
 // after: names come first, then identifiers.

@@ -178,7 +178,7 @@ func TestKeyset(t *testing.T) {
 	pages := func(query string) (sizes []int) {
 		for target := s.g.URL + "/api/v4" + query; target != ""; {
 			got := get(t, target, s.token)
-			if got.status != http.StatusOK || got.header.Get("X-Page") != "" {
+			if got.status != http.StatusOK || got.header.Get("X-Page") != "" || !strings.HasPrefix(got.body, "[") {
 				t.Fatalf("%s: %d %v", target, got.status, got.header)
 			}
 			sizes = append(sizes, len(rowsOf(t, got)))
