@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -43,6 +44,24 @@ type Registry struct {
 // Start runs a registry on a free loopback port, and tells the GitLab about it.
 // The caller closes it.
 func Start(ctx context.Context, gitlab *gitlabtest.Server) (*Registry, error) {
+	realm, err := url.Parse(gitlab.URL + tokenPath)
+	if err != nil {
+		return nil, err
+	}
+	// Clients refuse to send credentials to a realm at a bare loopback address.
+	realm.Host = "localhost:" + realm.Port()
+	return start(ctx, gitlab, func(string) *url.URL { return realm })
+}
+
+// StartOnOneHost runs a registry that serves the token endpoint under its own host as
+// well. Some clients send credentials to no other host than the registry's.
+func StartOnOneHost(ctx context.Context, gitlab *gitlabtest.Server) (*Registry, error) {
+	return start(ctx, gitlab, func(host string) *url.URL { return &url.URL{Scheme: "http", Host: host, Path: tokenPath} })
+}
+
+const tokenPath = "/jwt/auth"
+
+func start(ctx context.Context, gitlab *gitlabtest.Server, realmOf func(host string) *url.URL) (*Registry, error) {
 	keys, err := os.MkdirTemp("", "registry-keys")
 	if err != nil {
 		return nil, err
@@ -51,30 +70,30 @@ func Start(ctx context.Context, gitlab *gitlabtest.Server) (*Registry, error) {
 	if err = os.WriteFile(keySet, gitlab.JWKS(), 0o600); err != nil {
 		return nil, err
 	}
-	realm, err := url.Parse(gitlab.URL + "/jwt/auth")
+	behind, err := url.Parse(gitlab.URL)
 	if err != nil {
 		return nil, err
 	}
-	// Clients refuse to send credentials to a realm at a bare loopback address.
-	realm.Host = "localhost:" + realm.Port()
+	server := httptest.NewUnstartedServer(nil)
+	host := server.Listener.Addr().String()
 
 	logrus.SetOutput(io.Discard) // the registry's logger is global
 	config := &configuration.Configuration{
 		Storage: configuration.Storage{"inmemory": nil},
 		Auth: configuration.Auth{"token": configuration.Parameters{
-			"realm": realm.String(), "service": gitlabtest.JWTService, "issuer": gitlabtest.JWTIssuer, "jwks": keySet,
+			"realm": realmOf(host).String(), "service": gitlabtest.JWTService, "issuer": gitlabtest.JWTIssuer, "jwks": keySet,
 		}},
 	}
 	config.Log.Level, config.HTTP.Secret = "error", rand.Text()
 	config.Log.AccessLog.Disabled = true
 
-	server := httptest.NewServer(handlers.NewApp(ctx, config))
-	address, err := url.Parse(server.URL)
-	if err != nil {
-		return nil, err
-	}
-	gitlab.SetRegistryHost(address.Host)
-	return &Registry{Host: address.Host, server: server, keys: keys}, nil
+	paths := http.NewServeMux()
+	paths.Handle("/", handlers.NewApp(ctx, config))
+	paths.Handle(tokenPath, httputil.NewSingleHostReverseProxy(behind))
+	server.Config.Handler = paths
+	server.Start()
+	gitlab.SetRegistryHost(host)
+	return &Registry{Host: host, server: server, keys: keys}, nil
 }
 
 // Close stops the registry.
