@@ -24,9 +24,6 @@ type puller struct {
 	// Both keep what they write in the folder.
 	pull  func(part, folder, config, image string) *exec.Cmd
 	login func(part, folder, host, username, password string) *exec.Cmd
-	// keyless clients take a key with a path for its host, and so one entry for the
-	// whole registry. The others take the longest key that fits the image.
-	keyless bool
 	// root says that the client keeps images where only root can, or needs user
 	// namespaces that most machines do not have.
 	root bool
@@ -66,12 +63,12 @@ func pullers() []puller {
 	}
 	return []puller{
 		of("skopeo"), of("podman"), of("buildah"),
-		{name: "crane", part: "FOREIGN_CRANE", keyless: true, pull: func(crane, folder, config, image string) *exec.Cmd {
+		{name: "crane", part: "FOREIGN_CRANE", pull: func(crane, folder, config, image string) *exec.Cmd {
 			c := exec.Command(crane, "pull", "--insecure", image, folder+"/image.tar") //nolint:gosec // what .ci/foreign installed
 			c.Env = append(os.Environ(), "DOCKER_CONFIG="+filepath.Dir(config))
 			return c
 		}},
-		{name: "oras", part: "FOREIGN_ORAS", keyless: true, pull: func(oras, folder, config, image string) *exec.Cmd {
+		{name: "oras", part: "FOREIGN_ORAS", pull: func(oras, folder, config, image string) *exec.Cmd {
 			return exec.Command(oras, "copy", "--from-plain-http", "--from-registry-config", config, image, "--to-oci-layout", folder+"/layout:latest") //nolint:gosec // what .ci/foreign installed
 		}, login: func(oras, folder, host, username, password string) *exec.Cmd {
 			return exec.Command(oras, "login", "--plain-http", "--registry-config", folder+"/login.json", "--username", username, "--password", password, host) //nolint:gosec // what .ci/foreign installed
@@ -111,14 +108,14 @@ func newStorehouse(t *testing.T) *storehouse {
 	h := &storehouse{g: g, registry: r, private: r.Image("acme/shop"), open: r.Image("zoo/open"), pairs: map[string]pair{}}
 	never := time.Time{}
 	for name, token := range map[string]gitlabtest.Token{
-		"right":          g.CreateDeployToken(shop, "pull", "Robot", never, "read_registry"),
-		"expired":        g.CreateDeployToken(shop, "pull", "robot", g.Clock.Now().Add(-time.Hour), "read_registry"),
-		"other project":  g.CreateDeployToken(other, "pull", "robot", never, "read_registry"),
-		"write only":     g.CreateDeployToken(shop, "push", "robot", never, "write_registry"),
-		"no registry":    g.CreateDeployToken(shop, "clone", "robot", never, "read_repository"),
-		"group's":        g.CreateGroupDeployToken(g.CreateGroup("top", gitlabtest.GroupOptions{}), "pull", "robot", never, "read_registry"),
-		"pushes shop":    g.CreateDeployToken(shop, "push", "robot", never, "read_registry", "write_registry"),
-		"pushes open":    g.CreateDeployToken(open, "push", "robot", never, "read_registry", "write_registry"),
+		"right":         g.CreateDeployToken(shop, "pull", "Robot", never, "read_registry"),
+		"expired":       g.CreateDeployToken(shop, "pull", "robot", g.Clock.Now().Add(-time.Hour), "read_registry"),
+		"other project": g.CreateDeployToken(other, "pull", "robot", never, "read_registry"),
+		"write only":    g.CreateDeployToken(shop, "push", "robot", never, "write_registry"),
+		"no registry":   g.CreateDeployToken(shop, "clone", "robot", never, "read_repository"),
+		"group's":       g.CreateGroupDeployToken(g.CreateGroup("top", gitlabtest.GroupOptions{}), "pull", "robot", never, "read_registry"),
+		"pushes shop":   g.CreateDeployToken(shop, "push", "robot", never, "read_registry", "write_registry"),
+		"pushes open":   g.CreateDeployToken(open, "push", "robot", never, "read_registry", "write_registry"),
 	} {
 		h.pairs[name] = pair{token.Username, token.Secret}
 	}
@@ -137,13 +134,21 @@ func newStorehouse(t *testing.T) *storehouse {
 type pullRow struct {
 	name, source string
 	keys         map[string]string
-	// private and open say whether the private and the public image are pulled.
+	// private and open say whether the private and the public image are pulled by
+	// clients that take the longest key that fits the image.
 	private, open bool
-	// keyless says the same of keyless clients, if that is different.
-	keyless *[2]bool
+	// but is the same for clients with other rules for keys.
+	but map[string]outcomes
 }
 
-const jwtSource, authSource = "app/controllers/jwt_controller.rb", "app/services/auth/container_registry_authentication_service.rb"
+type outcomes struct{ private, open bool }
+
+const (
+	jwtSource  = "app/controllers/jwt_controller.rb"
+	authSource = "app/services/auth/container_registry_authentication_service.rb"
+	// keysSource is about clients, not about GitLab.
+	keysSource = "which key fits an image is the client's own affair"
+)
 
 var pullRows = []pullRow{
 	{name: "no credentials", source: authSource, keys: map[string]string{}, private: false, open: true},
@@ -155,10 +160,14 @@ var pullRows = []pullRow{
 	{name: "token of another group", source: authSource, keys: map[string]string{"": "group's"}, open: true},
 	{name: "token without a registry scope", source: authSource + ": REGISTRY_LOGIN_ABILITIES", keys: map[string]string{"": "no registry"}},
 	{name: "token that only writes", source: authSource, keys: map[string]string{"": "write only"}, open: false},
-	{name: "right, by path", source: "containers-auth.json", keys: map[string]string{"/acme/shop": "right"}, private: true, open: true},
-	{name: "right, by the group's path", source: "containers-auth.json", keys: map[string]string{"/acme": "right"}, private: true, open: true},
-	{name: "a path of another project", source: "containers-auth.json", keys: map[string]string{"/zoo": "wrong password"}, keyless: &[2]bool{}},
-	{name: "a path beside the host", source: "containers-auth.json", keys: map[string]string{"": "wrong password", "/acme/shop": "right"}, private: true, keyless: nil},
+	{name: "right, by path", source: keysSource, keys: map[string]string{"/acme/shop": "right"}, private: true, open: true},
+	{name: "right, by the group's path", source: keysSource, keys: map[string]string{"/acme": "right"}, private: true, open: true},
+	// crane and oras take a key for its host, whatever its path is.
+	{name: "a path of another project", source: keysSource, keys: map[string]string{"/zoo": "right"}, open: true,
+		but: map[string]outcomes{"crane": {true, true}, "oras": {true, true}}},
+	// crane looks for the repository first, oras for the host.
+	{name: "a path beside the host", source: keysSource, keys: map[string]string{"": "wrong password", "/acme/shop": "right"}, private: true,
+		but: map[string]outcomes{"oras": {false, false}}},
 }
 
 func (h *storehouse) config(t *testing.T, folder string, keys map[string]string) string {
@@ -225,11 +234,11 @@ func TestPulls(t *testing.T) {
 			h := newStorehouse(t)
 			for _, r := range pullRows {
 				t.Run(r.name, func(t *testing.T) {
-					want := map[string]bool{h.private: r.private, h.open: r.open}
-					if p.keyless && r.keyless != nil {
-						want = map[string]bool{h.private: r.keyless[0], h.open: r.keyless[1]}
+					want, differs := r.but[p.name]
+					if !differs {
+						want = outcomes{r.private, r.open}
 					}
-					for image, allowed := range want {
+					for image, allowed := range map[string]bool{h.private: want.private, h.open: want.open} {
 						folder := home(t)
 						if got, output := outcome(t, p.pull(part, folder, h.config(t, folder, r.keys), image)); got != allowed {
 							t.Errorf("%s: pulled: %v, want %v\n(%s) %s", image, got, allowed, r.source, output)
