@@ -58,13 +58,10 @@ func (s *Server) fullProjectEntity(p *Project, caller *User) map[string]any {
 		"environments_access_level":       p.environmentsLevel,
 		"container_registry_access_level": p.registryLevel,
 		"container_registry_enabled":      s.world.registryEnabled && p.registryUsableBy(role),
-		"marked_for_deletion_at":          nil,
-		"marked_for_deletion_on":          nil,
 		"permissions":                     map[string]any{"project_access": access(p.members[caller.ID]), "group_access": access(p.group.memberRole(caller))},
 	}
-	if p.deletionOn != nil {
-		entity["marked_for_deletion_at"] = p.deletionOn.Format(time.DateOnly)
-		entity["marked_for_deletion_on"] = p.deletionOn.Format(time.DateOnly)
+	if s.world.premium || s.world.since(delaysDeletion) {
+		entity["marked_for_deletion_at"], entity["marked_for_deletion_on"] = p.deletionDate(), p.deletionDate()
 	}
 	if s.world.registryEnabled {
 		entity["container_registry_image_prefix"] = s.options.registryHost + "/" + strings.ToLower(p.path)
@@ -74,6 +71,13 @@ func (s *Server) fullProjectEntity(p *Project, caller *User) map[string]any {
 		entity["auto_devops_deploy_strategy"] = orElse(p.strategy, "continuous")
 	}
 	return entity
+}
+
+func (p *Project) deletionDate() any {
+	if p.deletionOn == nil {
+		return nil
+	}
+	return p.deletionOn.Format(time.DateOnly)
 }
 
 // access is a membership, not what an administrator may do without one.

@@ -85,7 +85,9 @@ func (e *environment) basicEntity() map[string]any {
 func (s *Server) environmentEntity(x *exchange, e *environment) map[string]any {
 	entity := e.basicEntity()
 	entity["tier"], entity["state"], entity["auto_stop_at"] = e.tier, e.state, nil
-	entity["description"], entity["auto_stop_setting"] = orNull(e.description), "always"
+	if s.world.since(describesEnvironments) {
+		entity["description"], entity["auto_stop_setting"] = orNull(e.description), "always"
+	}
 	entity["project"] = s.projectEntity(e.project, x.user, true)
 	if e.namespace != "" && x.roleIn(e.project) >= Developer {
 		entity["cluster_agent"] = map[string]any{"id": 1, "name": "agent"}

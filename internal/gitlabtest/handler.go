@@ -121,7 +121,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, path string, fou
 		s.refuseWrite(x)
 		return
 	}
-	if found == nil {
+	if found == nil || s.world.missing(found) {
 		x.json(http.StatusNotFound, map[string]any{"error": "404 Not Found"})
 		return
 	}

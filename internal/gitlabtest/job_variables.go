@@ -146,10 +146,11 @@ func (s *Server) tokenForJobs(p *Project) *deployToken {
 	if s.world.jobsGetNewest {
 		slices.Reverse(tokens)
 	}
-	for _, belongs := range []func(*deployToken) bool{
-		func(t *deployToken) bool { return t.project == p },
-		func(t *deployToken) bool { return t.group != nil && t.group == p.group },
-	} {
+	holders := []func(*deployToken) bool{func(t *deployToken) bool { return t.project == p }}
+	if s.world.since(givesGroupTokens) {
+		holders = append(holders, func(t *deployToken) bool { return t.group != nil && t.group == p.group })
+	}
+	for _, belongs := range holders {
 		for _, t := range tokens {
 			if belongs(t) && t.name == automaticTokenName && t.active(s.Clock.Now()) {
 				return t

@@ -297,7 +297,10 @@ const automaticTokenName = "gitlab-deploy-token"
 func (s *Server) addToken(t *deployToken) *deployToken {
 	w := &s.world
 	t.id = w.nextID()
-	t.secret = randomText("gldt-", 20)
+	t.secret = randomText("", 20)
+	if w.since(prefixesTokens) {
+		t.secret = "gldt-" + t.secret
+	}
 	if t.username == "" {
 		t.username = fmt.Sprintf("gitlab+deploy-token-%d", t.id)
 	}
