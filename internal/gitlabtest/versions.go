@@ -54,8 +54,8 @@ var (
 var routesSince = map[string]release{
 	"GET /projects/:id/deploy_tokens/:token_id": readsOneToken,
 	"GET /groups/:id/deploy_tokens/:token_id":   readsOneToken,
-	"GET /metadata":                             knowsMetadata,
-	"GET /personal_access_tokens/self":          knowsOwnToken,
+	"GET /metadata":                    knowsMetadata,
+	"GET /personal_access_tokens/self": knowsOwnToken,
 }
 
 // missing says whether that endpoint came with a later version.
