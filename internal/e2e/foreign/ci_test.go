@@ -151,12 +151,23 @@ func (w *stage) deploymentRows() []row {
 			then: func(d map[string]any) error {
 				job, _ := d["deployable"].(map[string]any)
 				environment, _ := d["environment"].(map[string]any)
-				if job["name"] != "production" || environment["name"] != "production" || job["status"] != "success" {
+				if job["name"] != "production" || environment["name"] != "production" || job["status"] != "success" || !same(environment["id"], w.environmentNamed("production")()) {
 					return errors.New("the job or the environment is missing")
+				}
+				if job["started_at"] == nil || job["finished_at"] == nil || d["updated_at"] == nil {
+					return errors.New("a time is missing")
 				}
 				return nil
 			},
 		}),
+		w.environment("how long a deployment's job was queued", "lib/api/entities/ci/job_basic.rb", "reporter", "deployment", args{"id": func() any { return last }},
+			want{fields: map[string]any{"status": "success"}, then: func(d map[string]any) error {
+				job, _ := d["deployable"].(map[string]any)
+				if _, isNumber := job["queued_duration"].(float64); !isNumber {
+					return errors.New("no queued_duration")
+				}
+				return nil
+			}}),
 		ask("deployments without CI/CD", "app/policies/project_policy.rb", "maintainer", args{}, refused(403, "403 Forbidden")),
 		w.variable("variables without CI/CD", "app/policies/project_policy.rb", "maintainer", "variables", args{}, refused(403, "403 Forbidden")),
 	}

@@ -34,8 +34,9 @@ type client struct {
 func clients() []client {
 	const numbers = "asks for pages by number, which lists by keyset ignore"
 	goClient := map[string]string{
-		"expires_at is no date":     "takes times only",
-		"a token's id is no number": "takes numbers only",
+		"expires_at is no date":                  "takes times only",
+		"a token's id is no number":              "takes numbers only",
+		"how long a deployment's job was queued": "has no field for it",
 	}
 	return []client{
 		{name: "python-gitlab", part: "FOREIGN_DEBIAN", command: python, cannot: map[string]string{

@@ -32,6 +32,7 @@ func (w *stage) projectRows() []row {
 	whole := shows(map[string]any{
 		"id": w.shop.ID, "path_with_namespace": "acme/shop", "visibility": "private", "archived": false, "auto_devops_enabled": true,
 		"auto_devops_deploy_strategy": "continuous", "container_registry_access_level": "enabled",
+		"container_registry_image_prefix": "registry.gitlab.example.com/acme/shop", "container_registry_enabled": true,
 		"web_url": w.g.URL + "/acme/shop", "name_with_namespace": "acme / shop",
 	})
 	return []row{
