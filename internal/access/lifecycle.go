@@ -99,7 +99,7 @@ func Decide(policy Policy, requirement Requirement, record Record, seen Observat
 	case d.Publish:
 		d.Action, d.LastChange = ActionPublish, describePublication(record, policy)
 	case d.Unpublish:
-		d.Action, d.LastChange = ActionUnpublish, "Unpublished: ci_variables was removed."
+		d.Action, d.LastChange = ActionUnpublish, describeRemoval(policy)
 	case len(d.Retire) > 0:
 		d.Action = ActionRetireOrphan
 	case len(d.Revoke) > 0:

@@ -402,12 +402,20 @@ func describePublication(record Record, policy Policy) string {
 	switch {
 	case policy.Begins(record):
 		return fmt.Sprintf("Published: token %d.", record.Current.ID)
+	case record.Publication.At.IsZero():
+		return fmt.Sprintf("Published again: token %d.", record.Current.ID)
 	case record.Publication.Status == CIMissing:
 		return "Published again: variable removed."
 	case record.Publication.Status == CIUnverifiable:
 		return "Published again: variable hidden."
-	case record.Publication.Status == CIChanged:
-		return "Published again: variable changed."
 	}
-	return fmt.Sprintf("Published again: token %d.", record.Current.ID)
+	return "Published again: variable changed."
+}
+
+// describeRemoval says why variables are removed.
+func describeRemoval(policy Policy) string {
+	if policy.Scope == "" {
+		return "Unpublished: ci_variables was removed."
+	}
+	return "Unpublished: what was left behind."
 }

@@ -75,6 +75,21 @@ func warnTakeOver(diags *diag.Diagnostics, plan, state model, record access.Reco
 		"%s were made by somebody else. overwrite is true, so their values are replaced and lost.", listVariables(at)))
 }
 
+// warnOutranked is about pairs of other resources of this provider, in scopes that would win.
+func warnOutranked(diags *diag.Diagnostics, plan, state model, record access.Record, variables access.Variables) {
+	var left access.Variables
+	for _, v := range variables.Outranking(plan.publicationScope()) {
+		if own, _ := variables.PublishedBy(record, v.Scope); !slices.Contains(own, v) {
+			left = append(left, v)
+		}
+	}
+	if len(left) > 0 {
+		diags.AddAttributeWarning(path.Root("ci_variables"), "CI/CD variables of "+state.ProjectPath.ValueString()+" in other scopes win", fmt.Sprintf(
+			"%s were published by an autodevops_registry_access, and win for some environments. They go with the object that this plan replaces. "+
+				"If no resource keeps them any more, remove them in GitLab: their jobs would get dead credentials.", listVariables(left)))
+	}
+}
+
 // warnInjected: jobs may use more than registry access from the variables that GitLab injects.
 func warnInjected(diags *diag.Diagnostics, project string, ids []int64) {
 	if len(ids) > 0 {
@@ -136,7 +151,7 @@ func warnStatus(diags *diag.Diagnostics, state model, status access.CIStatus, ou
 	case access.CIPublished, access.CIMissing, access.CIChanged, access.CIUnverifiable:
 	case access.CIShadowed:
 		diags.AddAttributeWarning(path.Root("ci_variables"), "CI/CD variables of "+project+" are shadowed", fmt.Sprintf(
-			"%s win for some environments: their jobs do not get these credentials. Remove them in GitLab.", listVariables(outranking)))
+			"%s win for some environments: their jobs do not get these credentials. Remove them in GitLab, or end the resource that keeps them.", listVariables(outranking)))
 	case access.CIUnreachable:
 		diags.AddAttributeWarning(path.Root("ci_variables"), "CI/CD variables of "+project+" are out of reach",
 			refusedVariables+" The token is rotated, and published when access is back.")

@@ -73,6 +73,7 @@ func (r *Resource) planPublication(ctx context.Context, plan, state model, a ass
 		return false
 	}
 	warnTakeOver(diags, plan, state, a.record, variables)
+	warnOutranked(diags, plan, state, a.record, variables)
 	shadowed := a.observed.Injected
 	if tokens != nil {
 		shadowed = access.Injected(r.gitlab.Now(), a.record, tokens)

@@ -45,7 +45,7 @@ func publicationAttributes() map[string]schema.Attribute {
 			Computed: true,
 			MarkdownDescription: "Whether the CI/CD variables hold the credentials, as of the last refresh: " + quotedList(access.CIStatuses()) +
 				". The next apply repairs `missing`, `changed` and `unverifiable` (a hidden variable) with the same token. `shadowed`: a variable with a more exact environment scope wins. " +
-				"`unreachable`: CI/CD is off for the project. Null without published credentials.",
+				"`unreachable`: CI/CD is off for the project, or the provider's user or token may not read its variables. Null without published credentials.",
 		},
 		"published_at": schema.StringAttribute{
 			CustomType: timetypes.RFC3339Type{}, Computed: true,

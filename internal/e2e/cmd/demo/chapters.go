@@ -63,7 +63,7 @@ func (s *story) bug() error {
 }
 
 func (s *story) cure() error {
-	s.chapter("Two lines", "Deploy jobs shall write a deploy token instead, which outlives them. This is all there is to configure:")
+	s.chapter("Two lines", "Deploy jobs should write a deploy token instead, which outlives them. This is all there is to configure:")
 	show("main.tf", strings.Split(strings.TrimSpace(shopWith()), "\n"))
 	if err := s.apply(shopWith(), view{attributes: []string{"required", "reason", "last_action", "ci_status"}}); err != nil {
 		return err
@@ -114,7 +114,7 @@ func (s *story) rotation() error {
 }
 
 func (s *story) leak() error {
-	s.chapter("A leak", "The token stands in a chat. First, there must be a new one:")
+	s.chapter("A leak", "The token has leaked into a chat. First, there must be a new one:")
 	leaked := s.inCluster(production)
 	incident := `rotate_when_changed = { incident = "chat" }`
 	if err := s.apply(shopWith(incident), view{attributes: []string{"last_change"}}); err != nil {

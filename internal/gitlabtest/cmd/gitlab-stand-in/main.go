@@ -3,8 +3,9 @@
 // prints where it listens and with an administrator's token, and stops when
 // interrupted, or after a while. Its clock, which the control endpoints move, is
 // GitLab's alone, and every answer carries it. The provider decides by that clock, and
-// refuses to decide where its own machine's differs by more than a day: give the CLI the
-// same time, for example with faketime, to try what happens in a year.
+// refuses to decide where its own machine's differs by more than a day. To try what happens
+// in a year, use the provider of internal/e2e/cmd/provider-on-a-clock with the CLI.
+// The control endpoints are listed at gitlabtest.WithControl.
 //
 //	echo '{"projects":[{"path":"acme/shop","auto_devops":true}]}' | gitlab-stand-in -world -
 package main
