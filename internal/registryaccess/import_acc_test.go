@@ -40,7 +40,7 @@ func TestAccImport_takesOverWithoutDowntime(t *testing.T) {
 			Config: s.importConfig("acme/shop"),
 			ConfigPlanChecks: expect(
 				action(plancheck.ResourceActionUpdate), plans("required", yes()), plans("generation", number(1)), plansUnknown("token"),
-				plans("last_change", text(fmt.Sprintf("Taken over: token %d was imported without its secret.", own.ID))),
+				plans("last_change", text(fmt.Sprintf("Taken over: token %d was imported.", own.ID))),
 			),
 			ConfigStateChecks: []statecheck.StateCheck{
 				has("name", text(access.DefaultName)), has("username", matches(`^autodevops-`)), has("retired_tokens", length(1)),
