@@ -159,7 +159,7 @@ func decideNotRequired(policy Policy, requirement Requirement, record Record, se
 		return ActionStartWindDown, fmt.Sprintf("Winding down: kept until %s.", date(current.ExpiresAt))
 	case !windingDown:
 		return ActionStartWindDown, "Winding down: " + because
-	case seen.passed(record.EndsAt):
+	case seen.passed(record.EndsAt) && !record.holdsOutOfReach(seen):
 		return ActionEnd, fmt.Sprintf("Revoked: wind-down over on %s.", date(record.EndsAt))
 	}
 	return ActionNone, ""

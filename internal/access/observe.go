@@ -40,6 +40,8 @@ type Observation struct {
 	Injected []int64 `json:"injected,omitempty"`
 	// Holders are the environments that hold a token of the record, as far as they were asked for.
 	Holders map[int64][]string `json:"holders,omitempty"`
+	// LeftScopes are scopes in which CI/CD variables hold what the record has published.
+	LeftScopes []string `json:"left_scopes,omitempty"`
 	// VariablesOff: GitLab refuses access to the CI/CD variables.
 	VariablesOff bool `json:"variables_off,omitempty"`
 	// RegistryMissing: GitLab names no registry while the record has a current token.

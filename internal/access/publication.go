@@ -285,6 +285,9 @@ func (vs Variables) PublishedBy(record Record, scope string) (own, others Variab
 	at := vs.At(scope)
 	password, hasPassword := at.Find(PasswordVariable, scope)
 	ownPassword := hasPassword && record.hasPublished(password)
+	if user, found := at.Find(UserVariable, scope); found && hasPassword && !ownPassword {
+		ownPassword = record.mayHavePublished(password, user)
+	}
 	// A copy of the state may have published with the same username.
 	described, _, isDescribed := password.Described()
 	anothers := isDescribed && !record.Owns(described)
@@ -321,6 +324,38 @@ func (r Record) hasPublished(password Variable) bool {
 		}
 	}
 	return ok && r.Owns(described)
+}
+
+// mayHavePublished reports whether nothing speaks against a password beside a username that only
+// this record uses: a state that has lost its notes knows no digest, and older versions of GitLab
+// have no descriptions.
+func (r Record) mayHavePublished(password, user Variable) bool {
+	knowsNothing := !slices.ContainsFunc(r.Publication.Credentials, func(c Credentials) bool { return c.Secret != "" || c.Digest != "" })
+	value := user.Value.Reveal()
+	return knowsNothing && password.Description == "" && !password.Hidden && !user.Hidden && ReservedUsername.MatchString(value) && r.hasUsed(value)
+}
+
+// Owning returns the record with orphans as its own, which an interrupted apply has made.
+func (r Record) Owning(orphans []Orphan) Record {
+	r.Retired = slices.Clone(r.Retired)
+	for _, o := range orphans {
+		if !r.Owns(o.TokenID) {
+			r.Retired = append(r.Retired, RetiredToken{ID: o.TokenID, Username: o.Username, ExpiresAt: o.ExpiresAt})
+		}
+	}
+	return r
+}
+
+// ScopesOf lists the scopes in which variables hold what the record has published.
+func (vs Variables) ScopesOf(record Record) []string {
+	var scopes []string
+	for _, v := range vs {
+		if own, _ := vs.PublishedBy(record, v.Scope); len(own) > 0 && !slices.Contains(scopes, v.Scope) {
+			scopes = append(scopes, v.Scope)
+		}
+	}
+	slices.Sort(scopes)
+	return scopes
 }
 
 // hasUsed reports whether the username is one of the record's.
@@ -363,8 +398,9 @@ func (d *Decision) decidePublication(policy Policy, requirement Requirement, rec
 		begins := policy.Begins(record)
 		needed := begins || effect.Mints || p.At.IsZero() ||
 			p.Status == CIMissing || p.Status == CIChanged || p.Status == CIUnverifiable
-		d.unreachable = !begins && p.Status == CIUnreachable && effect.Mints
-		d.Publish = needed && (begins || p.Status != CIUnreachable)
+		off := !begins && (p.Status == CIUnreachable || seen.VariablesOff)
+		d.unreachable = off && effect.Mints
+		d.Publish = needed && !off
 	}
 	if d.Publish && !effect.Mints && record.Current.Sealed {
 		// Only a new token can be published.
@@ -384,11 +420,17 @@ func (d *Decision) decidePublication(policy Policy, requirement Requirement, rec
 }
 
 // mustLive reports whether a retired token may still be what the variables hold, so that only its
-// own expiry ends it.
+// own expiry ends it: nothing says for certain that they hold another one.
 func (d *Decision) mustLive(t RetiredToken, record Record, seen Observation) bool {
 	p := record.Publication
-	replaced := record.Current != nil && record.Current.ID != p.Holder
-	return t.ID == p.Holder && replaced && p.Scope != "" && !d.Publish && !d.Unpublish && !seen.passed(t.ExpiresAt)
+	certain := record.Current != nil && !p.At.IsZero() && p.Holder == record.Current.ID
+	replaces := d.Publish || d.Unpublish && !seen.VariablesOff
+	return p.Scope != "" && !certain && !replaces && !seen.passed(t.ExpiresAt)
+}
+
+// holdsOutOfReach reports whether the current token may be in variables that nobody can remove now.
+func (r Record) holdsOutOfReach(seen Observation) bool {
+	return seen.VariablesOff && r.Publication.Scope != "" && !seen.passed(r.Current.ExpiresAt)
 }
 
 // Begins reports whether a publication by the policy would be the first of the record, or the

@@ -318,8 +318,8 @@ func (u *apply) carryOut(a assessment) {
 	} else if record.Current != nil {
 		u.diags.Append(writePrivate(u.ctx, u.private, u.private, mintedWithKey, u.notes.mintedWithOf(u.prior, record.Current.ID))...)
 	}
-	if u.uncertain {
-		return // what is due stays due
+	if u.uncertain || u.variablesOff && a.decision.Action != access.ActionEnd {
+		return // what is due stays due: the variables may hold it
 	}
 	u.revoke(a, next, record)
 }

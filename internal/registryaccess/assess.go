@@ -39,6 +39,12 @@ func assess(project string, plan, config, state model, n notes) (a assessment, d
 	}
 	facts := state.facts()
 	record := state.recordWith(n)
+	for _, scope := range n.observed.LeftScopes {
+		// An interrupted apply has left them.
+		if p := &record.Publication; scope != p.Scope && !slices.Contains(p.Stale, scope) {
+			p.Stale = append(slices.Clone(p.Stale), scope)
+		}
+	}
 	if diags.HasError() {
 		return assessment{}, diags
 	}

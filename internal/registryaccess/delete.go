@@ -96,21 +96,17 @@ func (d *deletion) run(ctx context.Context) {
 // removeVariables removes the CI/CD variables that hold what this resource has published, before
 // the tokens in them end. It reports whether the destroy can go on.
 func (d *deletion) removeVariables(ctx context.Context, ids []int64) bool {
-	scopes := d.record.Publication.Scopes()
-	if scope := d.state.publicationScope(); scope != "" && !slices.Contains(scopes, scope) {
-		scopes = append(scopes, scope)
-	}
-	if len(scopes) == 0 {
-		return true
-	}
+	known := d.state.publicationScope() != "" || len(d.record.Publication.Scopes()) > 0
 	projectID, project := d.state.ProjectID.ValueInt64(), d.state.ProjectPath.ValueString()
 	variables, err := d.gitlab.Variables(ctx, projectID)
-	if outOfReach(err) {
+	summary := "Cannot remove the CI/CD variables of project " + project
+	switch {
+	case err != nil && !known:
+		return true // an interrupted apply may have published, which nothing else says
+	case outOfReach(err):
 		warnOutOfReach(d.diags, d.state, d.record)
 		return true
-	}
-	summary := "Cannot remove the CI/CD variables of project " + project
-	if err != nil {
+	case err != nil:
 		AddError(d.diags, summary, err)
 		return false
 	}
@@ -119,6 +115,12 @@ func (d *deletion) removeVariables(ctx context.Context, ids []int64) bool {
 	for _, id := range ids {
 		if !record.Owns(id) {
 			record.Retired = append(slices.Clone(record.Retired), access.RetiredToken{ID: id})
+		}
+	}
+	scopes := variables.ScopesOf(record)
+	for _, scope := range append(d.record.Publication.Scopes(), d.state.publicationScope()) {
+		if scope != "" && !slices.Contains(scopes, scope) {
+			scopes = append(scopes, scope)
 		}
 	}
 	var own, others access.Variables

@@ -2,6 +2,7 @@ package registryaccess
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-log/tflog"
@@ -22,6 +23,9 @@ func (r *refresh) updatePublication(ctx context.Context, tokens []access.DeployT
 		return
 	}
 	r.observed.VariablesOff = outOfReach(r.variablesErr)
+	r.observed.LeftScopes = slices.DeleteFunc(r.variables.ScopesOf(r.record.Owning(r.observed.Orphans)), func(scope string) bool {
+		return scope == r.record.Publication.Scope
+	})
 	scope := r.state.publicationScope()
 	if scope == "" {
 		return // what is left will be removed

@@ -88,9 +88,19 @@ func (h history) begin(scope string, p access.PublishedToken) history {
 	slices.Sort(h.Stale)
 	h.Stale = slices.Compact(h.Stale)
 	h.Scope = scope
-	// One that was never confirmed has nothing to tell about time, but may be in the variables.
-	h.Published = append(slices.Clone(h.Published), p)
-	if over := len(h.Published) - maxPublications; over > 0 {
+	h.Published = slices.Clone(h.Published)
+	if i := len(h.Published) - 1; i >= 0 && h.Published[i].From.IsZero() && h.Published[i].TokenID == p.TokenID {
+		h.Published = h.Published[:i] // the same once more
+	}
+	h.Published = append(h.Published, p)
+	// What may still be in the variables is never forgotten.
+	certain := 0
+	for i, one := range h.Published {
+		if !one.From.IsZero() {
+			certain = i
+		}
+	}
+	if over := min(len(h.Published)-maxPublications, certain); over > 0 {
 		h.Published, h.Complete = h.Published[over:], false
 	}
 	return h

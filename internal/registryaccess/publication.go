@@ -33,6 +33,9 @@ func (a assessment) setPublication(m *model, planning bool) {
 	case a.republishes():
 		m.EnvironmentsBehind = none
 	}
+	if d.Unpublish && planning && !mints {
+		m.PublishedAt = later // it may stay, and tells this plan from the one before, which may have failed
+	}
 	status := a.record.Publication.Status
 	switch {
 	case a.policy.Scope == "":
@@ -114,7 +117,7 @@ func (u *apply) prepareVariables(a assessment) bool {
 	}
 	variables, err := u.gitlab.Variables(u.ctx, u.prior.ProjectID.ValueInt64())
 	switch {
-	case outOfReach(err) && !a.decision.Publish:
+	case outOfReach(err) && !a.decision.Publish && (a.decision.Action != access.ActionEnd || a.observed.VariablesOff):
 		u.variablesOff = true
 		warnOutOfReach(u.diags, u.prior, a.record)
 		return true
@@ -123,6 +126,7 @@ func (u *apply) prepareVariables(a assessment) bool {
 		return false
 	}
 	u.variables = variables
+	u.seedHistory(a)
 	if a.decision.Publish && a.policy.Begins(a.record) && !checkConflicts(u.diags, u.plan, u.prior, a.record, variables) {
 		return false
 	}
@@ -132,16 +136,38 @@ func (u *apply) prepareVariables(a assessment) bool {
 	return true
 }
 
+// seedHistory notes what is published in a history that was lost.
+func (u *apply) seedHistory(a assessment) {
+	if current := a.record.Current; u.notes.history.Version == 0 && current != nil && current.Published {
+		u.notes.history = history{
+			Version: privateVersion, Scope: a.record.Publication.Scope,
+			Published: []access.PublishedToken{{
+				TokenID: current.ID, From: a.record.Publication.At, Until: current.ExpiresAt, Username: current.Username, Digest: digestOf(u.prior),
+			}},
+		}
+	}
+}
+
+// digestOf recognises the secret of a state; empty if the state holds it sealed.
+func digestOf(m model) string {
+	if m.Token.IsNull() {
+		return ""
+	}
+	return access.Secret(m.Token.ValueString()).Digest()
+}
+
 // withdraw removes all variables that hold what this resource has published, before anything else
 // changes. It reports whether the apply can go on.
 func (u *apply) withdraw(a assessment) bool {
-	at, err := u.unpublish(a.record, a.record.Publication.Scopes())
+	at, err := u.unpublish(a.record.Owning(a.decision.Retire), a.record.Publication.Scopes())
 	if err != nil {
 		addVariablesError(u.diags, "Cannot remove the CI/CD variables of project "+u.prior.ProjectPath.ValueString(), err)
 		return false
 	}
 	u.notes.history = u.notes.history.withdraw(at)
 	u.withdrawnAt = at
+	// At once: whatever fails from here on, nothing is published any more.
+	u.diags.Append(writeHistory(u.ctx, u.private, u.notes.history)...)
 	return true
 }
 
@@ -167,7 +193,6 @@ func (u *apply) publish(a assessment, next *model, record access.Record, minted 
 			next.PublishedAt = TimeValue(u.withdrawnAt)
 			u.write(*next)
 		}
-		u.diags.Append(writeHistory(u.ctx, u.private, u.notes.history)...)
 	}
 	if a.decision.Publish && !u.publishCredentials(a, next, record, minted) {
 		return false
@@ -222,11 +247,16 @@ func (u *apply) publishCredentials(a assessment, next *model, record access.Reco
 // clearStale removes the variables of scopes of before. What cannot be removed stays noted, and
 // the next apply tries again.
 func (u *apply) clearStale(a assessment) {
-	stale := u.notes.history.Stale
+	stale := slices.Clone(u.notes.history.Stale)
+	for _, scope := range a.record.Publication.Stale {
+		if scope != u.notes.history.Scope && !slices.Contains(stale, scope) {
+			stale = append(stale, scope)
+		}
+	}
 	if !a.decision.Unpublish || len(stale) == 0 || u.variablesOff {
 		return
 	}
-	if _, err := u.unpublish(a.record, stale); err != nil {
+	if _, err := u.unpublish(a.record.Owning(a.decision.Retire), stale); err != nil {
 		warnStale(u.diags, u.prior.ProjectPath.ValueString(), stale, err)
 		return
 	}

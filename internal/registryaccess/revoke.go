@@ -80,7 +80,7 @@ func (r *revoker) means(id int64, found mark) bool {
 	if username := r.usernameOf(id); username != "" {
 		return found.Username == username
 	}
-	if current := r.record.Current; current != nil && current.ID == id && !current.SecretKnown && r.state.Username.IsNull() {
+	if current := r.record.Current; current != nil && current.ID == id && !current.SecretKnown {
 		return found.Name == r.state.Name.ValueString() // imported, and not taken over yet
 	}
 	foreign := !access.ReservedUsername.MatchString(found.Username) && (found.Name == access.GitLabName || found.Name == r.state.Name.ValueString())
