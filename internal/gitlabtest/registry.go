@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"math/big"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -133,6 +134,11 @@ func (s *Server) login(username, password string) *login {
 	return nil
 }
 
+// repositoryName is what GitLab takes for the name of a repository. Paths of projects can be
+// others, such as "acme/a._b": nothing is granted there (container_repository_name_regex
+// of lib/gitlab/regex.rb, valid? of lib/container_registry/path.rb).
+var repositoryName = regexp.MustCompile(`^[a-z0-9]+(([._/]|__|-*)[a-z0-9])*$`)
+
 // grant decides about one "repository:path:actions".
 func (s *Server) grant(who *login, scope string) (Grant, bool) {
 	kind, rest, _ := strings.Cut(scope, ":")
@@ -141,6 +147,9 @@ func (s *Server) grant(who *login, scope string) (Grant, bool) {
 		return Grant{}, false
 	}
 	name, asked := rest[:cut], strings.Split(rest[cut+1:], ",")
+	if !repositoryName.MatchString(name) {
+		return Grant{}, false
+	}
 	p := s.projectOfRepository(name)
 	if p == nil {
 		return Grant{}, false

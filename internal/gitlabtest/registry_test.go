@@ -197,3 +197,20 @@ func TestRegistryAuthentication(t *testing.T) {
 		}
 	})
 }
+
+// TestRegistry_namesOfRepositories: a project's path need not be the name of a repository.
+func TestRegistry_namesOfRepositories(t *testing.T) {
+	t.Parallel()
+	for path, valid := range map[string]bool{
+		"acme/shop": true, "acme/my--shop": true, "acme/my__shop": true, "acme/my.shop": true,
+		"acme/my._shop": false, "acme/my___shop": false, "acme/shop_": false, "_acme/shop": false,
+	} {
+		g := gitlabtest.New(t)
+		p := g.CreateProject(path, gitlabtest.ProjectOptions{})
+		token := g.CreateDeployToken(p, "pull", "user", time.Time{}, "read_registry")
+		status, granted := registryToken(t, g, "repository:"+path+":pull", "user", token.Secret)
+		if status != http.StatusOK || (len(granted) == 1) != valid {
+			t.Errorf("%s: %d, granted %v", path, status, granted)
+		}
+	}
+}

@@ -6,6 +6,7 @@ package foreign_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"io"
 	"os"
@@ -60,22 +61,27 @@ func clients() []client {
 	}
 }
 
-func program(part string) *exec.Cmd { return exec.Command(part) } //nolint:gosec // what .ci/foreign installed
+// launch prepares a program that .ci/foreign installed.
+func launch(program string, arguments ...string) *exec.Cmd {
+	return exec.CommandContext(context.Background(), program, arguments...) //nolint:gosec // the user installed it
+}
+
+func program(part string) *exec.Cmd { return launch(part) }
 
 func gitbeaker(part string) *exec.Cmd {
-	return exec.Command("node", driver("gitbeaker.mjs"), part) //nolint:gosec // what .ci/foreign installed
+	return launch("node", driver("gitbeaker.mjs"), part)
 }
 
 // Debian's clients lie unpacked in a folder, not installed: each is told where.
 
 func python(tree string) *exec.Cmd {
-	c := exec.Command("/usr/bin/python3", driver("python_gitlab.py"))
+	c := launch("/usr/bin/python3", driver("python_gitlab.py"))
 	c.Env = append(os.Environ(), "PYTHONPATH="+tree+"/usr/lib/python3/dist-packages")
 	return c
 }
 
 func ruby(tree string) *exec.Cmd {
-	c := exec.Command(tree+"/usr/bin/ruby3.1", driver("ruby_gitlab.rb")) //nolint:gosec // what .ci/foreign installed
+	c := launch(tree+"/usr/bin/ruby3.1", driver("ruby_gitlab.rb"))
 	c.Env = append(os.Environ(), libraries(tree),
 		"GEM_PATH="+tree+"/usr/share/rubygems-integration/all:"+tree+"/usr/share/rubygems-integration/3.1.0",
 		"RUBYLIB="+strings.Join([]string{
@@ -85,7 +91,7 @@ func ruby(tree string) *exec.Cmd {
 }
 
 func perl(tree string) *exec.Cmd {
-	c := exec.Command("/usr/bin/perl", driver("gitlab_api_v4.pl"))
+	c := launch("/usr/bin/perl", driver("gitlab_api_v4.pl"))
 	c.Env = append(os.Environ(), "PERL5LIB="+tree+"/usr/share/perl5:"+one(tree+"/usr/lib/*/perl5/5.*"))
 	return c
 }

@@ -40,7 +40,7 @@ func pullers() []puller {
 			if program == "podman" {
 				arguments = append(arguments, "--conmon", tree+"/usr/bin/conmon", "--runtime", tree+"/usr/bin/crun")
 			}
-			c := exec.Command(tree+"/usr/bin/"+program, append(append(arguments, after...), rest...)...) //nolint:gosec // what .ci/foreign installed
+			c := launch(tree+"/usr/bin/"+program, append(append(arguments, after...), rest...)...)
 			c.Env = append(os.Environ(), libraries(tree), "HOME="+folder, "XDG_RUNTIME_DIR="+folder, "REGISTRY_AUTH_FILE="+folder+"/auth.json")
 			return c
 		}
@@ -64,17 +64,17 @@ func pullers() []puller {
 	return []puller{
 		of("skopeo"), of("podman"), of("buildah"),
 		{name: "crane", part: "FOREIGN_CRANE", pull: func(crane, folder, config, image string) *exec.Cmd {
-			c := exec.Command(crane, "pull", "--insecure", image, folder+"/image.tar") //nolint:gosec // what .ci/foreign installed
+			c := launch(crane, "pull", "--insecure", image, folder+"/image.tar")
 			c.Env = append(os.Environ(), "DOCKER_CONFIG="+filepath.Dir(config))
 			return c
 		}},
 		{name: "oras", part: "FOREIGN_ORAS", pull: func(oras, folder, config, image string) *exec.Cmd {
-			return exec.Command(oras, "copy", "--from-plain-http", "--from-registry-config", config, image, "--to-oci-layout", folder+"/layout:latest") //nolint:gosec // what .ci/foreign installed
+			return launch(oras, "copy", "--from-plain-http", "--from-registry-config", config, image, "--to-oci-layout", folder+"/layout:latest")
 		}, login: func(oras, folder, host, username, password string) *exec.Cmd {
-			return exec.Command(oras, "login", "--plain-http", "--registry-config", folder+"/login.json", "--username", username, "--password", password, host) //nolint:gosec // what .ci/foreign installed
+			return launch(oras, "login", "--plain-http", "--registry-config", folder+"/login.json", "--username", username, "--password", password, host)
 		}},
 		{name: "Kubernetes keychain", part: "FOREIGN_PULLSECRETS", pull: func(pullsecrets, _, config, image string) *exec.Cmd {
-			return exec.Command(pullsecrets, config, image) //nolint:gosec // what .ci/foreign installed
+			return launch(pullsecrets, config, image)
 		}},
 	}
 }
@@ -191,8 +191,7 @@ func (h *storehouse) config(t *testing.T, folder string, keys map[string]string)
 // home is a folder with the policy that skopeo, podman and buildah want.
 func home(t *testing.T) string {
 	t.Helper()
-	// podman takes only short paths.
-	folder, err := os.MkdirTemp("", "home")
+	folder, err := os.MkdirTemp("", "home") //nolint:usetesting // podman takes only short paths
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package foreign_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 )
@@ -72,9 +73,7 @@ func granular(verb string) []string {
 func (w *stage) tokenReads() []row {
 	inShop := func(more args) args {
 		all := args{"project": w.shop.ID}
-		for name, value := range more {
-			all[name] = value
-		}
+		maps.Copy(all, more)
 		return all
 	}
 	own, pull := "gitlab-deploy-token", w.tokenNamed("pull")

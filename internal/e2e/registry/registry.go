@@ -44,7 +44,7 @@ type Registry struct {
 // Start runs a registry on a free loopback port, and tells the GitLab about it.
 // The caller closes it.
 func Start(ctx context.Context, gitlab *gitlabtest.Server) (*Registry, error) {
-	realm, err := url.Parse(gitlab.URL + tokenPath)
+	realm, err := url.Parse(gitlab.URL + realmPath)
 	if err != nil {
 		return nil, err
 	}
@@ -56,10 +56,10 @@ func Start(ctx context.Context, gitlab *gitlabtest.Server) (*Registry, error) {
 // StartOnOneHost runs a registry that serves the token endpoint under its own host as
 // well. Some clients send credentials to no other host than the registry's.
 func StartOnOneHost(ctx context.Context, gitlab *gitlabtest.Server) (*Registry, error) {
-	return start(ctx, gitlab, func(host string) *url.URL { return &url.URL{Scheme: "http", Host: host, Path: tokenPath} })
+	return start(ctx, gitlab, func(host string) *url.URL { return &url.URL{Scheme: "http", Host: host, Path: realmPath} })
 }
 
-const tokenPath = "/jwt/auth"
+const realmPath = "/jwt/auth"
 
 func start(ctx context.Context, gitlab *gitlabtest.Server, realmOf func(host string) *url.URL) (*Registry, error) {
 	keys, err := os.MkdirTemp("", "registry-keys")
@@ -89,7 +89,7 @@ func start(ctx context.Context, gitlab *gitlabtest.Server, realmOf func(host str
 
 	paths := http.NewServeMux()
 	paths.Handle("/", handlers.NewApp(ctx, config))
-	paths.Handle(tokenPath, httputil.NewSingleHostReverseProxy(behind))
+	paths.Handle(realmPath, httputil.NewSingleHostReverseProxy(behind))
 	server.Config.Handler = paths
 	server.Start()
 	gitlab.SetRegistryHost(host)
