@@ -12,7 +12,7 @@ import (
 	"os"
 
 	"github.com/hashicorp/go-retryablehttp"
-	gitlab "gitlab.com/gitlab-org/api/client-go"
+	gitlab "gitlab.com/gitlab-org/api/client-go" //nolint:depguard // a foreign client, not the provider
 )
 
 type request struct {

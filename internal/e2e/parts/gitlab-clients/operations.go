@@ -1,6 +1,6 @@
 package main
 
-import gitlab "gitlab.com/gitlab-org/api/client-go"
+import gitlab "gitlab.com/gitlab-org/api/client-go" //nolint:depguard // a foreign client, not the provider
 
 // operations are what the tests ask for.
 var operations = map[string]func(*gitlab.Client, args) (any, error){
