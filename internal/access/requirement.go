@@ -117,7 +117,7 @@ func (r Reason) Explanation() string {
 	case ReasonModeAlways:
 		return "The mode says that a token is wanted."
 	case ReasonAnonymousPull:
-		return "Images can be pulled without credentials."
+		return "Anybody can pull the images."
 	case ReasonAutoDevOpsDisabled:
 		return "Auto DevOps is off for the project."
 	case ReasonPrivate:
