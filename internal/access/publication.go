@@ -270,12 +270,13 @@ func (v Variable) holds(wanted Variable, c Credentials) bool {
 // chooses and the password's description is this provider's.
 func (vs Variables) OwnPair(scope, chosen string, projectID int64) bool {
 	user, found := vs.Find(UserVariable, scope)
-	if !found || user.Hidden {
-		return false
-	}
-	value := user.Value.Reveal()
 	password, _ := vs.Find(PasswordVariable, scope)
 	_, _, described := password.Described()
+	if !found || user.Hidden {
+		// Without its user, a password of this provider's pulls nothing.
+		return !found && described
+	}
+	value := user.Value.Reveal()
 	return GeneratedUsername(value, projectID) || chosen != "" && value == chosen && described
 }
 

@@ -148,14 +148,15 @@ func TestVariables_conflicts(t *testing.T) {
 		variables access.Variables
 		taken     int
 	}{
-		"free":                       {nil, 0},
-		"our own pair":               {ourPair("*"), 0},
-		"another resource's":         {access.Variables{{Key: access.UserVariable, Scope: "*", Value: "autodevops-42-zzzzzzzz"}}, 0},
-		"another project's resource": {access.Variables{{Key: access.UserVariable, Scope: "*", Value: "autodevops-43-zzzzzzzz"}}, 1},
-		"somebody's":                 {access.Variables{{Key: access.UserVariable, Scope: "*", Value: "x"}, {Key: access.PasswordVariable, Scope: "*", Value: "y"}}, 2},
-		"a password without a user":  {access.Variables{{Key: access.PasswordVariable, Scope: "*", Value: "y"}}, 1},
-		"a hidden user":              {access.Variables{{Key: access.UserVariable, Scope: "*", Hidden: true}}, 1},
-		"another scope loses":        {access.Variables{{Key: access.UserVariable, Scope: "*", Value: "x"}}, 1},
+		"free":                        {nil, 0},
+		"our own pair":                {ourPair("*"), 0},
+		"another resource's":          {access.Variables{{Key: access.UserVariable, Scope: "*", Value: "autodevops-42-zzzzzzzz"}}, 0},
+		"another project's resource":  {access.Variables{{Key: access.UserVariable, Scope: "*", Value: "autodevops-43-zzzzzzzz"}}, 1},
+		"somebody's":                  {access.Variables{{Key: access.UserVariable, Scope: "*", Value: "x"}, {Key: access.PasswordVariable, Scope: "*", Value: "y"}}, 2},
+		"a password without a user":   {access.Variables{{Key: access.PasswordVariable, Scope: "*", Value: "y"}}, 1},
+		"our password without a user": {ourPair("*")[1:], 0},
+		"a hidden user":               {access.Variables{{Key: access.UserVariable, Scope: "*", Hidden: true}}, 1},
+		"another scope loses":         {access.Variables{{Key: access.UserVariable, Scope: "*", Value: "x"}}, 1},
 	}
 	for name, c := range tests {
 		if taken, _ := c.variables.Conflicts(access.Record{}, "*", ourUser, 42); len(taken) != c.taken {

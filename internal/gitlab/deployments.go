@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -69,11 +70,13 @@ func (c *Client) Environments(ctx context.Context, projectID int64, since time.T
 		return environments, nil, err
 	}
 	deployed := map[int64]bool{}
-	enough := func(d access.Deployment) bool {
-		if d.Status == access.DeploymentSucceeded {
-			deployed[d.EnvironmentID] = true
+	enough := func(rows []access.Deployment) bool {
+		for _, d := range rows {
+			if d.Status == access.DeploymentSucceeded {
+				deployed[d.EnvironmentID] = true
+			}
 		}
-		return len(deployed) == len(environments) && d.UpdatedAt.Before(since)
+		return len(deployed) == len(environments) && rows[len(rows)-1].UpdatedAt.Before(since)
 	}
 	deployments, complete, err := c.listDeployments(ctx, projectID, enough, "order_by", "updated_at", "sort", "desc")
 	if err != nil {
@@ -89,7 +92,7 @@ func (c *Client) Environments(ctx context.Context, projectID int64, since time.T
 	}
 	deployments = append(deployments, running...)
 	for _, e := range environments {
-		if deployed[e.ID] {
+		if hasSuccess(deployments, e.ID) {
 			continue
 		}
 		last, err := c.lastDeployment(ctx, projectID, e.ID)
@@ -117,7 +120,7 @@ func (c *Client) listEnvironments(ctx context.Context, projectID int64) ([]acces
 			}
 			environments = append(environments, access.Environment{ID: row.ID, Name: c.quote(row.Name), Stopped: row.State == "stopped"})
 			return nil
-		})
+		}, nil)
 		if err != nil || steady {
 			return environments, err
 		}
@@ -125,26 +128,31 @@ func (c *Client) listEnvironments(ctx context.Context, projectID int64) ([]acces
 	return nil, unsteady(action, "Plan again.")
 }
 
-// listDeployments lists deployments until there are enough, and reports whether these are all. A list that moves while
-// it is read only repeats rows or shows newer ones first, which does no harm.
-func (c *Client) listDeployments(ctx context.Context, projectID int64, enough func(access.Deployment) bool, query ...string) (deployments []access.Deployment, complete bool, err error) {
+func hasSuccess(deployments []access.Deployment, environmentID int64) bool {
+	return slices.ContainsFunc(deployments, func(d access.Deployment) bool {
+		return d.EnvironmentID == environmentID && d.Status == access.DeploymentSucceeded
+	})
+}
+
+// listDeployments lists deployments until there are enough, and reports whether these are all. A list
+// that moves while it is read only repeats rows or shows newer ones first, which does no harm.
+func (c *Client) listDeployments(
+	ctx context.Context, projectID int64, enough func([]access.Deployment) bool, query ...string,
+) (deployments []access.Deployment, complete bool, err error) {
 	action := fmt.Sprintf("list the deployments of project %d", projectID)
 	complete = true
 	_, err = c.eachPage(ctx, action, fmt.Sprintf("projects/%d/deployments", projectID), func(raw json.RawMessage) error {
-		if len(deployments) == maxDeployments {
-			complete = false
-			return errListDone
-		}
 		var row deploymentJSON
 		if json.Unmarshal(raw, &row) != nil || row.ID <= 0 || row.Environment.ID <= 0 {
 			return errUnreadableRow
 		}
 		deployments = append(deployments, row.deployment(row.Environment.ID))
-		if enough != nil && enough(deployments[len(deployments)-1]) {
-			complete = false
-			return errListDone
-		}
 		return nil
+	}, func() bool {
+		if len(deployments) >= maxDeployments || enough != nil && len(deployments) > 0 && enough(deployments) {
+			complete = false
+		}
+		return !complete
 	}, query...)
 	return deployments, complete, err
 }

@@ -60,7 +60,7 @@ func (c *Client) Variables(ctx context.Context, projectID int64) (access.Variabl
 				variables = append(variables, found)
 			}
 			return err
-		})
+		}, nil)
 		if err != nil || steady {
 			return variables, err
 		}
@@ -70,8 +70,6 @@ func (c *Client) Variables(ctx context.Context, projectID int64) (access.Variabl
 
 var (
 	errUnreadableRow = errors.New("a row of the list is not as GitLab writes it")
-	// errListDone ends a list early, with success.
-	errListDone = errors.New("no more rows are needed")
 )
 
 // readVariable decodes a row if it has one of the two keys.
@@ -163,9 +161,10 @@ func variablePath(projectID int64, key string) string {
 	return fmt.Sprintf("projects/%d/variables/%s", projectID, gogitlab.PathEscape(key))
 }
 
-// eachPage reads the pages of a list one after the other. The list is not steady if its length
+// eachPage reads the pages of a list one after the other, until enough says that they are; nil
+// reads all. The list is not steady if its length
 // changed between two pages: a row may then have moved to a page already read.
-func (c *Client) eachPage(ctx context.Context, action, path string, each func(json.RawMessage) error, query ...string) (steady bool, err error) {
+func (c *Client) eachPage(ctx context.Context, action, path string, each func(json.RawMessage) error, enough func() bool, query ...string) (steady bool, err error) {
 	var total string
 	steady = true
 	for page := 1; page <= maxPages; page++ {
@@ -185,9 +184,6 @@ func (c *Client) eachPage(ctx context.Context, action, path string, each func(js
 		}
 		for _, row := range rows {
 			if err := each(row); err != nil {
-				if errors.Is(err, errListDone) {
-					return true, nil
-				}
 				return false, c.garbled(action, got)
 			}
 		}
@@ -195,7 +191,7 @@ func (c *Client) eachPage(ctx context.Context, action, path string, each func(js
 			steady = false
 		}
 		total = got.header.Get("X-Total")
-		if !moreAfter(got, len(rows)) {
+		if !moreAfter(got, len(rows)) || enough != nil && enough() {
 			return steady, nil
 		}
 	}
