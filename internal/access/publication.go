@@ -403,7 +403,8 @@ func (d *Decision) decidePublication(policy Policy, requirement Requirement, rec
 		d.unreachable = off && effect.Mints
 		d.Publish = needed && !off
 	}
-	if d.Publish && !effect.Mints && record.Current.Sealed {
+	readBack := (p.Status == CIPublished || p.Status == CIShadowed) && !policy.Begins(record)
+	if d.Publish && !effect.Mints && record.Current.Sealed && !readBack {
 		// Only a new token can be published.
 		d.Publish = requirement.Required
 		if d.Publish {

@@ -109,7 +109,9 @@ func (h history) begin(scope string, p access.PublishedToken) history {
 // confirm notes that GitLab has the publication that was begun last.
 func (h history) confirm(at time.Time) history {
 	h.Published = slices.Clone(h.Published)
-	h.Published[len(h.Published)-1].From = at
+	if last := len(h.Published) - 1; last >= 0 {
+		h.Published[last].From = at
+	}
 	h.RepublishedAt = time.Time{}
 	return h
 }

@@ -209,6 +209,9 @@ func (u *apply) publishCredentials(a assessment, next *model, record access.Reco
 	if minted != nil {
 		credentials = access.Credentials{TokenID: minted.ID, Username: minted.Username, Secret: minted.Secret}
 	}
+	if minted == nil && credentials.Secret == "" {
+		return u.confirmSealed(a, next, credentials)
+	}
 	before := u.notes.history
 	if !a.republishes() {
 		fresh := len(before.Published) == 0 && len(u.variables) == 0
@@ -239,6 +242,21 @@ func (u *apply) publishCredentials(a assessment, next *model, record access.Reco
 		u.notes.history = u.notes.history.confirm(at)
 		next.PublishedAt = TimeValue(at)
 	}
+	u.write(*next)
+	u.diags.Append(writeHistory(u.ctx, u.private, u.notes.history)...)
+	return true
+}
+
+// confirmSealed notes a publication that was not certain, and that a read of the variables shows.
+// The secret itself is sealed, so nothing can be written.
+func (u *apply) confirmSealed(a assessment, next *model, credentials access.Credentials) bool {
+	if status := u.variables.Status(a.policy.Scope, credentials); status != access.CIPublished && status != access.CIShadowed {
+		u.diags.AddError(u.summary, "The CI/CD variables have changed since the plan. Nothing was changed. Plan again.")
+		return false
+	}
+	at := u.gitlab.Now().UTC().Truncate(time.Second).Add(time.Second)
+	u.notes.history = u.notes.history.confirm(at)
+	next.PublishedAt = TimeValue(at)
 	u.write(*next)
 	u.diags.Append(writeHistory(u.ctx, u.private, u.notes.history)...)
 	return true

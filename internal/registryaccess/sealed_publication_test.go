@@ -64,6 +64,22 @@ func TestSealed_publication(t *testing.T) {
 			d.mustBeSettled(sealedVariables())
 		})
 	}
+	t.Run("not certain, and there", func(t *testing.T) {
+		d := newDriver(t)
+		d.mustApply(sealedVariables())
+		d.gitlab.Clock.AdvanceDays(200)
+		d.gitlab.Inject(gitlabtest.Fault{Match: putVariable, Status: 502, Times: gitlabtest.Always, When: gitlabtest.After})
+		d.gitlab.Inject(gitlabtest.Fault{Match: "GET /projects/:id/variables/:key", Status: 502, Times: gitlabtest.Always})
+		d.mustApply(sealedVariables())
+		d.gitlab.ClearFaults()
+		live := len(d.gitlab.ActiveTokens(d.project))
+		d.mustApply(sealedVariables())
+		d.mustBePublishedSealed()
+		if now := len(d.gitlab.ActiveTokens(d.project)); now != live || d.text("published_at") == "" {
+			t.Errorf("%d tokens live, %d before; published_at %q", now, live, d.text("published_at"))
+		}
+		d.mustBeSettled(sealedVariables())
+	})
 	t.Run("switched on", func(t *testing.T) {
 		d := newDriver(t)
 		d.mustApply(sealedFor(0))
