@@ -111,8 +111,6 @@ type EnvironmentState struct {
 	TokenID int64
 	// Until is when what it holds stops pulling; zero if that is never or not known.
 	Until time.Time
-	// ByAutoDevOps: a job of Auto DevOps deployed it last.
-	ByAutoDevOps bool
 }
 
 // queueMargin: GitLab tells times in parts of a second, and clocks of its machines differ a little.
@@ -132,7 +130,7 @@ func Survey(environments []Environment, deployments []Deployment, history Histor
 		if !deployed || e.Stopped && last.Job != nil && last.Job.Name == reviewJob {
 			continue
 		}
-		state := EnvironmentState{Name: e.Name, DeployedAt: last.endedAt(), ByAutoDevOps: last.byAutoDevOps()}
+		state := EnvironmentState{Name: e.Name, DeployedAt: last.endedAt()}
 		history.held(rows, last, &state)
 		states = append(states, state)
 	}

@@ -307,6 +307,15 @@ func (vs Variables) PublishedBy(record Record, scope string) (own, others Variab
 	return own, others
 }
 
+// PublishedIn is PublishedBy for several scopes.
+func (vs Variables) PublishedIn(record Record, scopes []string) (own, others Variables) {
+	for _, scope := range scopes {
+		mine, rest := vs.PublishedBy(record, scope)
+		own, others = append(own, mine...), append(others, rest...)
+	}
+	return own, others
+}
+
 // hasPublished reports whether a password is one that the record has published. Its description
 // counts only for a token of which nothing else is known: GitLab's form keeps it when somebody
 // changes the value.

@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/autodevops/terraform-provider-autodevops/internal/access"
@@ -106,14 +106,10 @@ func (c *Client) Environments(ctx context.Context, projectID int64, since time.T
 
 func (c *Client) listEnvironments(ctx context.Context, projectID int64) ([]access.Environment, error) {
 	action := fmt.Sprintf("list the environments of project %d", projectID)
-	for try := range listTries {
-		if try > 0 {
-			if err := sleep(ctx, c.retry.pause(min(listPause<<try, maxListPause))); err != nil {
-				return nil, c.noAnswer(action, err)
-			}
-		}
-		var environments []access.Environment
-		steady, err := c.eachPage(ctx, action, fmt.Sprintf("projects/%d/environments", projectID), func(raw json.RawMessage) error {
+	var environments []access.Environment
+	err := c.steadily(ctx, action, "Plan again.", func() (bool, error) {
+		environments = nil
+		return c.eachPage(ctx, action, fmt.Sprintf("projects/%d/environments", projectID), func(raw json.RawMessage) error {
 			var row environmentJSON
 			if json.Unmarshal(raw, &row) != nil || row.ID <= 0 || row.Name == "" {
 				return errUnreadableRow
@@ -121,11 +117,8 @@ func (c *Client) listEnvironments(ctx context.Context, projectID int64) ([]acces
 			environments = append(environments, access.Environment{ID: row.ID, Name: c.quote(row.Name), Stopped: row.State == "stopped"})
 			return nil
 		}, nil)
-		if err != nil || steady {
-			return environments, err
-		}
-	}
-	return nil, unsteady(action, "Plan again.")
+	})
+	return environments, err
 }
 
 func hasSuccess(deployments []access.Deployment, environmentID int64) bool {
@@ -160,11 +153,11 @@ func (c *Client) listDeployments(
 // lastDeployment is the last successful deployment of an environment; none if it has none.
 func (c *Client) lastDeployment(ctx context.Context, projectID, environmentID int64) ([]access.Deployment, error) {
 	action := fmt.Sprintf("read environment %d of project %d", environmentID, projectID)
-	got, err := c.request(ctx, "GET", fmt.Sprintf("projects/%d/environments/%s", projectID, strconv.FormatInt(environmentID, 10)), nil)
+	got, err := c.request(ctx, http.MethodGet, fmt.Sprintf("projects/%d/environments/%d", projectID, environmentID), nil)
 	if err != nil {
 		return nil, c.noAnswer(action, err)
 	}
-	if got.status != 200 {
+	if got.status != http.StatusOK {
 		return nil, c.refused(action, got)
 	}
 	var row environmentJSON

@@ -96,6 +96,11 @@ func IsKind(err error, kind Kind) bool {
 	return errors.As(err, &e) && e.Kind == kind
 }
 
+// IsHidden reports whether GitLab does not show something to the provider's user or token.
+func IsHidden(err error) bool {
+	return slices.ContainsFunc([]Kind{KindForbidden, KindProjectNotFound, KindNotFound, KindGranularScope}, func(kind Kind) bool { return IsKind(err, kind) })
+}
+
 // reporter makes errors of answers, with nothing secret in them.
 type reporter struct {
 	root     *url.URL

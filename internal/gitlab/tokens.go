@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	gogitlab "gitlab.com/gitlab-org/api/client-go/v2"
@@ -79,88 +78,50 @@ const (
 // complete or an error; a list that others keep changing is read again with patience.
 func (c *Client) DeployTokens(ctx context.Context, projectID int64) (TokenList, error) {
 	action := fmt.Sprintf("list the deploy tokens of project %d", projectID)
+	var list TokenList
+	err := c.steadily(ctx, action, "Apply again.", func() (bool, error) {
+		list = TokenList{}
+		return c.eachPage(ctx, action, tokensPath(projectID), list.read, nil)
+	})
+	if err != nil {
+		return TokenList{}, err
+	}
+	list.Tokens = withoutRepeats(list.Tokens)
+	return list, nil
+}
+
+// steadily reads a list until its length has not changed meanwhile, with patience.
+func (c *Client) steadily(ctx context.Context, action, advice string, read func() (steady bool, err error)) error {
 	for try := range listTries {
 		if try > 0 {
 			if err := sleep(ctx, c.retry.pause(min(listPause<<try, maxListPause))); err != nil {
-				return TokenList{}, c.noAnswer(action, err)
+				return c.noAnswer(action, err)
 			}
 		}
-		list, steady, err := c.listTokens(ctx, action, projectID)
-		if err != nil {
-			return TokenList{}, err
-		}
-		if steady {
-			return list, nil
+		if steady, err := read(); err != nil || steady {
+			return err
 		}
 	}
-	return TokenList{}, unsteady(action, "Apply again.")
+	return unsteady(action, advice)
 }
 
-// listTokens reads all pages. The list is not steady if its length changed
-// between two pages: a row may then have moved to a page already read.
-func (c *Client) listTokens(ctx context.Context, action string, projectID int64) (list TokenList, steady bool, err error) {
-	var total string
-	steady = true
-	for page := 1; page <= maxPages; page++ {
-		query := &gogitlab.ListOptions{Page: int64(page), PerPage: perPage}
-		got, err := c.request(ctx, http.MethodGet, tokensPath(projectID), query)
-		if err != nil {
-			return TokenList{}, false, c.noAnswer(action, err)
-		}
-		if got.status != http.StatusOK {
-			return TokenList{}, false, c.refused(action, got)
-		}
-		if number := got.header.Get("X-Page"); number != "" && number != strconv.Itoa(page) {
-			return TokenList{}, false, c.mistaken(action, "another page of the list")
-		}
-		rows, err := list.read(got.body)
-		if err != nil {
-			failure := c.garbled(action, got)
-			if errors.Is(err, errRowWithoutID) {
-				failure.Kind, failure.Said = KindUnreadable, err.Error()
-			}
-			return TokenList{}, false, failure
-		}
-		if page > 1 && got.header.Get("X-Total") != total {
-			steady = false
-		}
-		total = got.header.Get("X-Total")
-		// Links carry the host that GitLab is configured with, so pages go by number
-		// (lib/gitlab/pagination/offset_header_builder.rb).
-		if !moreAfter(got, rows) {
-			list.Tokens = withoutRepeats(list.Tokens)
-			return list, steady, nil
-		}
-	}
-	return TokenList{}, false, endless(action)
-}
+var errRowWithoutID = errors.New("a row of the list has no id, so it could be any token")
 
-var (
-	errNoList       = errors.New("no list of deploy tokens")
-	errRowWithoutID = errors.New("a row of the list has no id, so it could be any token")
-)
-
-// read adds the rows of a page, and returns how many there are.
-func (l *TokenList) read(body []byte) (rows int, err error) {
-	var page []json.RawMessage
-	if err := json.Unmarshal(body, &page); err != nil || page == nil {
-		return 0, errNoList
-	}
-	for _, raw := range page {
-		var row tokenJSON
-		if json.Unmarshal(raw, &row) == nil {
-			if token, ok := row.deployToken(); ok {
-				l.Tokens = append(l.Tokens, token)
-				continue
-			}
+// read adds a row.
+func (l *TokenList) read(raw json.RawMessage) error {
+	var row tokenJSON
+	if json.Unmarshal(raw, &row) == nil {
+		if token, ok := row.deployToken(); ok {
+			l.Tokens = append(l.Tokens, token)
+			return nil
 		}
-		unreadable, ok := readMark(raw)
-		if !ok {
-			return 0, errRowWithoutID
-		}
-		l.Unreadable = append(l.Unreadable, unreadable)
 	}
-	return len(page), nil
+	unreadable, ok := readMark(raw)
+	if !ok {
+		return errRowWithoutID
+	}
+	l.Unreadable = append(l.Unreadable, unreadable)
+	return nil
 }
 
 // readMark reads what tells whose token a row is about; false if it has no id.

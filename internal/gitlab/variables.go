@@ -47,30 +47,21 @@ func (v variableJSON) variable() access.Variable {
 // it is of KindForbidden if CI/CD is off for the project, or the caller's role is too low.
 func (c *Client) Variables(ctx context.Context, projectID int64) (access.Variables, error) {
 	action := fmt.Sprintf("list the CI/CD variables of project %d", projectID)
-	for try := range listTries {
-		if try > 0 {
-			if err := sleep(ctx, c.retry.pause(min(listPause<<try, maxListPause))); err != nil {
-				return nil, c.noAnswer(action, err)
-			}
-		}
-		var variables access.Variables
-		steady, err := c.eachPage(ctx, action, variablesPath(projectID), func(raw json.RawMessage) error {
+	var variables access.Variables
+	err := c.steadily(ctx, action, "Plan again.", func() (bool, error) {
+		variables = nil
+		return c.eachPage(ctx, action, variablesPath(projectID), func(raw json.RawMessage) error {
 			found, ok, err := readVariable(raw)
 			if ok {
 				variables = append(variables, found)
 			}
 			return err
 		}, nil)
-		if err != nil || steady {
-			return variables, err
-		}
-	}
-	return nil, unsteady(action, "Plan again.")
+	})
+	return variables, err
 }
 
-var (
-	errUnreadableRow = errors.New("a row of the list is not as GitLab writes it")
-)
+var errUnreadableRow = errors.New("a row of the list is not as GitLab writes it")
 
 // readVariable decodes a row if it has one of the two keys.
 func readVariable(raw json.RawMessage) (access.Variable, bool, error) {
@@ -162,8 +153,8 @@ func variablePath(projectID int64, key string) string {
 }
 
 // eachPage reads the pages of a list one after the other, until enough says that they are; nil
-// reads all. The list is not steady if its length
-// changed between two pages: a row may then have moved to a page already read.
+// reads all. The list is not steady if its length changed between two pages: a row may then have
+// moved to a page already read.
 func (c *Client) eachPage(ctx context.Context, action, path string, each func(json.RawMessage) error, enough func() bool, query ...string) (steady bool, err error) {
 	var total string
 	steady = true
@@ -184,13 +175,19 @@ func (c *Client) eachPage(ctx context.Context, action, path string, each func(js
 		}
 		for _, row := range rows {
 			if err := each(row); err != nil {
-				return false, c.garbled(action, got)
+				failure := c.garbled(action, got)
+				if errors.Is(err, errRowWithoutID) {
+					failure.Kind, failure.Said = KindUnreadable, err.Error()
+				}
+				return false, failure
 			}
 		}
 		if page > 1 && got.header.Get("X-Total") != total {
 			steady = false
 		}
 		total = got.header.Get("X-Total")
+		// Links carry the host that GitLab is configured with, so pages go by number
+		// (lib/gitlab/pagination/offset_header_builder.rb).
 		if !moreAfter(got, len(rows)) || enough != nil && enough() {
 			return steady, nil
 		}

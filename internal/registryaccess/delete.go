@@ -123,11 +123,7 @@ func (d *deletion) removeVariables(ctx context.Context, ids []int64) bool {
 			scopes = append(scopes, scope)
 		}
 	}
-	var own, others access.Variables
-	for _, scope := range scopes {
-		o, rest := variables.PublishedBy(record, scope)
-		own, others = append(own, o...), append(others, rest...)
-	}
+	own, others := variables.PublishedIn(record, scopes)
 	if _, err := d.gitlab.RemoveVariables(ctx, projectID, own); err != nil {
 		AddError(d.diags, summary, err)
 		return false

@@ -123,13 +123,10 @@ func pairs(variables access.Variables, scope string, tokenID int64, tokens []acc
 	return slices.ContainsFunc(tokens, func(t access.DeployToken) bool { return t.ID == tokenID && t.Username == user.Value.Reveal() })
 }
 
-// unlessHidden is nil if GitLab does not show something to the provider's user or token, which
-// leaves it unknown.
+// unlessHidden is nil if GitLab does not show something, which leaves it unknown.
 func unlessHidden(err error) error {
-	for _, kind := range []gitlab.Kind{gitlab.KindForbidden, gitlab.KindProjectNotFound, gitlab.KindNotFound, gitlab.KindGranularScope} {
-		if gitlab.IsKind(err, kind) {
-			return nil
-		}
+	if gitlab.IsHidden(err) {
+		return nil
 	}
 	return err
 }

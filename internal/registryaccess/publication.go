@@ -173,11 +173,7 @@ func (u *apply) withdraw(a assessment) bool {
 
 // unpublish removes the variables of these scopes that hold what this resource has published.
 func (u *apply) unpublish(record access.Record, scopes []string) (time.Time, error) {
-	var own, others access.Variables
-	for _, scope := range scopes {
-		o, rest := u.variables.PublishedBy(record, scope)
-		own, others = append(own, o...), append(others, rest...)
-	}
+	own, others := u.variables.PublishedIn(record, scopes)
 	at, err := u.gitlab.RemoveVariables(u.ctx, u.prior.ProjectID.ValueInt64(), own)
 	if err == nil {
 		warnVariablesLeft(u.diags, u.prior, others)
@@ -188,11 +184,9 @@ func (u *apply) unpublish(record access.Record, scopes []string) (time.Time, err
 // publish hands the credentials to the jobs, once the state has them. It reports whether the
 // apply can go on.
 func (u *apply) publish(a assessment, next *model, record access.Record, minted *gitlab.Minted) bool {
-	if !u.withdrawnAt.IsZero() {
-		if minted == nil {
-			next.PublishedAt = TimeValue(u.withdrawnAt)
-			u.write(*next)
-		}
+	if !u.withdrawnAt.IsZero() && minted == nil {
+		next.PublishedAt = TimeValue(u.withdrawnAt)
+		u.write(*next)
 	}
 	if a.decision.Publish && !u.publishCredentials(a, next, record, minted) {
 		return false

@@ -212,23 +212,12 @@ const (
 	hiddenList     = "GitLab does not show the project's deploy tokens: it hides them from users below the Maintainer role."
 )
 
-// isHidden reports whether GitLab does not show a project, or its tokens, to the
-// provider's user or token.
-func isHidden(err error) bool {
-	for _, kind := range []gitlab.Kind{gitlab.KindForbidden, gitlab.KindProjectNotFound, gitlab.KindNotFound, gitlab.KindGranularScope} {
-		if gitlab.IsKind(err, kind) {
-			return true
-		}
-	}
-	return false
-}
-
 // inspectListed looks at a project of the explicit list. One that is missing is a projectReport
 // only if GitLab knows the provider's token: to an anonymous caller all are missing.
 func (s *report) inspectListed(ctx context.Context, ref string, checkToken func() error) error {
 	p, err := s.gitlab.Project(ctx, ref)
 	switch {
-	case isHidden(err):
+	case gitlab.IsHidden(err):
 		if err = checkToken(); err != nil {
 			return err
 		}
@@ -266,7 +255,7 @@ func (s *report) inspect(ctx context.Context, p gitlab.Project) error {
 		list, err := s.gitlab.DeployTokens(ctx, p.ID)
 		unreadable := slices.IndexFunc(list.Unreadable, func(row gitlab.UnreadableToken) bool { return row.Name == s.name })
 		switch {
-		case isHidden(err):
+		case gitlab.IsHidden(err):
 			if requirement.Required {
 				f.hidden = hiddenList
 			}
