@@ -245,6 +245,7 @@ func (u *apply) publishCredentials(a assessment, next *model, record access.Reco
 // The secret itself is sealed, so nothing can be written.
 func (u *apply) confirmSealed(a assessment, next *model, credentials access.Credentials) bool {
 	if status := u.variables.Status(a.policy.Scope, credentials); status != access.CIPublished && status != access.CIShadowed {
+		u.write(u.prior)
 		u.diags.AddError(u.summary, "The CI/CD variables have changed since the plan. Nothing was changed. Plan again.")
 		return false
 	}

@@ -80,6 +80,24 @@ func TestSealed_publication(t *testing.T) {
 		}
 		d.mustBeSettled(sealedVariables())
 	})
+	t.Run("not certain, and gone before the apply", func(t *testing.T) {
+		d := newDriver(t)
+		d.mustApply(sealedVariables())
+		d.gitlab.Clock.AdvanceDays(200)
+		d.gitlab.Inject(gitlabtest.Fault{Match: putVariable, Status: 502, Times: gitlabtest.Always, When: gitlabtest.After})
+		d.gitlab.Inject(gitlabtest.Fault{Match: "GET /projects/:id/variables/:key", Status: 502, Times: gitlabtest.Always})
+		d.mustApply(sealedVariables())
+		d.gitlab.ClearFaults()
+		d.refresh()
+		p := d.planChange(sealedVariables())
+		d.gitlab.DeleteVariable(d.project, passwordKey, "*")
+		before := d.state
+		if d.apply(p) || !d.state.Equal(before) {
+			t.Error("the apply succeeds, or the state says what has not happened")
+		}
+		d.mustApply(sealedVariables())
+		d.mustBePublishedSealed()
+	})
 	t.Run("switched on", func(t *testing.T) {
 		d := newDriver(t)
 		d.mustApply(sealedFor(0))
